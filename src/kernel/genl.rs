@@ -1,0 +1,1 @@
+//! Generic netlink: a family by its name.

@@ -1,0 +1,12 @@
+//! One room per kernel protocol, each written as if it were a published crate.
+//!
+//! Pure files of other rooms may import a room's `object` only.
+
+pub mod conntrack;
+pub mod genl;
+pub mod ipset;
+pub mod iptables;
+pub mod ipvs;
+pub mod netlink;
+pub mod rtnl;
+pub mod sysctl;

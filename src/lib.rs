@@ -1,0 +1,36 @@
+//! kube-router for hosts: one daemon that keeps four reconcilers true on its node.
+//!
+//! ```text
+//!    edges (async)                     pure                              edges (blocking, one thread each)
+//!
+//!  API server ─┐                                       ┌─ proxy::plan ───► changes ─► apply ─► ipvs rtnl ipset iptables conntrack sysctl
+//!  manifests  ─┴► watch ─► convert ─► store ─► Snapshot ┤
+//!                                              (Arc)   └─ (netpol, routing and lballoc come in later versions)
+//!  kernel links, addresses ─► watch::node ─► NodeFacts ─┘
+//! ```
+//!
+//! The rooms and the law of their imports (checked by `tests/layering.rs`):
+//!
+//! ```text
+//! L6 app
+//! L5 http   cli
+//! L4 proxy
+//! L3 watch   reconcile
+//! L2 model   config   firewall
+//! L1 kernel::{netlink ◄ genl ◄ ipvs;  netlink ◄ {rtnl, ipset, conntrack};  iptables;  sysctl}
+//! L0 net   delta   metrics
+//! ```
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod delta;
+pub mod firewall;
+pub mod http;
+pub mod kernel;
+pub mod metrics;
+pub mod model;
+pub mod net;
+pub mod proxy;
+pub mod reconcile;
+pub mod watch;

@@ -1,0 +1,7 @@
+//! argv to command, command to exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::SUCCESS
+}
