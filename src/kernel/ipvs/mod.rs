@@ -1,1 +1,3 @@
-//! kernel/ipvs
+//! IPVS by generic netlink: virtual servers, real servers, timeouts, statistics.
+
+pub mod object;
