@@ -1,1 +1,27 @@
-//! model
+//! The cluster in our words: only meaningful fields, parsed once, never strings that mean
+//! something else.
+//!
+//! Values are immutable behind `Arc`s. A [`Snapshot`] is cheap to clone, and what changed between
+//! two of them is found by identity ([`Table::changed_since`]), not by comparing values.
+//!
+//! No Kubernetes wire types here: `watch::convert` is the only door.
+
+mod annotation;
+mod facts;
+mod name;
+mod node;
+mod note;
+mod service;
+mod slice;
+mod snapshot;
+mod table;
+
+pub use annotation::ServiceAnnotations;
+pub use facts::{LocalAddress, NodeFacts};
+pub use name::ObjectName;
+pub use node::Node;
+pub use note::{Note, ObjectRef};
+pub use service::{Service, ServiceKind, ServicePort, TrafficDistribution, TrafficPolicy};
+pub use slice::{Endpoint, EndpointSlice, SlicePort, SliceSet};
+pub use snapshot::Snapshot;
+pub use table::Table;

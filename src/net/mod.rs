@@ -165,7 +165,11 @@ pub fn is_usable(address: IpAddr) -> bool {
 }
 
 fn is_usable_v4(a: Ipv4Addr) -> bool {
-    !(a.is_unspecified() || a.is_multicast() || a.is_loopback() || a.is_broadcast() || a.is_link_local())
+    !(a.is_unspecified()
+        || a.is_multicast()
+        || a.is_loopback()
+        || a.is_broadcast()
+        || a.is_link_local())
 }
 
 fn is_usable_v6(a: Ipv6Addr) -> bool {
@@ -191,7 +195,18 @@ mod tests {
 
     #[test]
     fn addresses_that_no_service_may_have_are_not_usable() {
-        for bad in ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "169.254.1.1", "::", "::1", "fe80::1", "ff02::1", "::ffff:10.0.0.1"] {
+        for bad in [
+            "0.0.0.0",
+            "127.0.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "169.254.1.1",
+            "::",
+            "::1",
+            "fe80::1",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+        ] {
             assert!(!is_usable(bad.parse().unwrap()), "{bad}");
         }
         for good in ["10.96.0.1", "203.0.113.9", "fd00::1", "2001:db8::1"] {

@@ -1,0 +1,19 @@
+//! The cluster at one moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::{Node, Note, Service, SliceSet, Table};
+
+/// Everything the controllers may know of the cluster; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Counts published snapshots; two with the same number are the same.
+    pub generation: u64,
+    pub services: Table<Service>,
+    /// By the name of the owning Service.
+    pub slices: Table<SliceSet>,
+    pub nodes: Arc<BTreeMap<Arc<str>, Arc<Node>>>,
+    /// What had to be left out at the door.
+    pub notes: Arc<Vec<Note>>,
+}

@@ -1,0 +1,87 @@
+//! The shape of a controller.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Instant;
+
+/// How much of the plan a comparison looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Only what the last plans touched and what failed before: cost follows the change.
+    Touched,
+    /// Everything: after a read-back.
+    Everything,
+}
+
+/// A step that did not work; it stays different and comes back.
+#[derive(Debug)]
+pub struct Failure<C> {
+    pub change: C,
+    pub reason: Box<dyn Error + Send + Sync>,
+}
+
+/// What became of a list of changes.
+#[derive(Debug)]
+#[must_use]
+pub struct Report<C> {
+    pub applied: usize,
+    pub failures: Vec<Failure<C>>,
+}
+
+/// The kernel could not be read back; nothing is changed on guesses.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct ObserveError {
+    /// What could not be read: `IPVS services`, `addresses of kube-dummy-if`.
+    pub what: &'static str,
+    #[source]
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+/// What should be, what is, and the steps between.
+///
+/// The `Runner` calls, on one thread: `plan` when the input changed, `observe` at the start, after
+/// failures, on a timer and after foreign changes, then `changes` and `apply`.
+pub trait Controller {
+    /// Immutable and cheap to clone.
+    type Input: Clone + Send;
+    /// What the kernel is believed to hold.
+    type Observed;
+    /// One step, printed as an administrator would type it.
+    type Change: fmt::Display + fmt::Debug;
+
+    const NAME: &'static str;
+
+    /// Brings the plan (held by the controller) up to the input. Pure: depends on the input only,
+    /// however the controller got there; the memory of the last plan only saves work.
+    fn plan(&mut self, input: &Self::Input);
+
+    /// Reads what the kernel holds.
+    ///
+    /// # Errors
+    /// Where a part cannot be read; the belief stays as it was.
+    fn observe(&mut self) -> Result<Self::Observed, ObserveError>;
+
+    /// The ordered steps from what is seen to what is planned. Pure.
+    fn changes(&self, seen: &Self::Observed, scope: Scope) -> Vec<Self::Change>;
+
+    /// Executes steps; what worked goes into `seen`, what failed stays touched.
+    fn apply(
+        &mut self,
+        changes: Vec<Self::Change>,
+        seen: &mut Self::Observed,
+    ) -> Report<Self::Change>;
+
+    /// When the controller wants to be woken without any event, `None` for never.
+    fn next_deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// One line for `systemctl status` and the health page: `17 services, 40 endpoints`.
+    fn summary(&self) -> String;
+
+    /// What users got wrong, as of the last plan.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
