@@ -10,3 +10,6 @@ pub mod ipvs;
 pub mod netlink;
 pub mod rtnl;
 pub mod sysctl;
+
+#[cfg(test)]
+pub(crate) mod test_namespace;

@@ -1,0 +1,167 @@
+//! The system calls of a netlink socket; the only unsafe code of the room.
+#![expect(unsafe_code, reason = "socket calls that std does not wrap")]
+
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use super::NetlinkError;
+
+/// What one receive call gave.
+pub(super) enum Received {
+    /// A datagram of this length from the netlink port `from`; the length may exceed the buffer.
+    Datagram { length: usize, from: u32 },
+    /// The time limit passed, or nothing was there and we did not want to wait.
+    Nothing,
+    /// `ENOBUFS`: messages for us were dropped.
+    Overflow,
+}
+
+pub(super) fn open(protocol: i32) -> Result<OwnedFd, NetlinkError> {
+    let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
+    // SAFETY: no pointers are passed.
+    let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, protocol) };
+    if fd < 0 {
+        return Err(NetlinkError::last("socket"));
+    }
+    // SAFETY: the descriptor is new, valid and nobody else's.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let address = kernel_address();
+    // SAFETY: `address` is a valid sockaddr_nl of the length passed and outlives the call.
+    let result = unsafe {
+        libc::bind(
+            fd.as_raw_fd(),
+            (&raw const address).cast(),
+            length_of(&address),
+        )
+    };
+    if result < 0 {
+        return Err(NetlinkError::last("bind"));
+    }
+    Ok(fd)
+}
+
+/// Sets an integer option; `false` if the kernel refuses it.
+pub(super) fn set_option(fd: BorrowedFd<'_>, level: i32, option: i32, value: i32) -> bool {
+    set(fd, level, option, &value)
+}
+
+/// Limits the time that a receive call waits.
+pub(super) fn set_timeout(fd: BorrowedFd<'_>, timeout: Duration) -> bool {
+    let value = libc::timeval {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_usec: libc::suseconds_t::from(timeout.subsec_micros()).max(1),
+    };
+    set(fd, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &value)
+}
+
+fn set<T>(fd: BorrowedFd<'_>, level: i32, option: i32, value: &T) -> bool {
+    // SAFETY: `value` is valid for reads of the length passed and outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            level,
+            option,
+            (&raw const *value).cast(),
+            length_of(value),
+        )
+    };
+    result == 0
+}
+
+/// Sends one datagram to the kernel, which carries out its messages before this returns.
+pub(super) fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), NetlinkError> {
+    let address = kernel_address();
+    loop {
+        // SAFETY: `bytes` and `address` are valid for reads of the lengths passed.
+        let sent = unsafe {
+            libc::sendto(
+                fd.as_raw_fd(),
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                0,
+                (&raw const address).cast(),
+                length_of(&address),
+            )
+        };
+        if sent >= 0 {
+            return Ok(());
+        }
+        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return Err(NetlinkError::last("sendto"));
+        }
+    }
+}
+
+/// Receives one datagram.
+pub(super) fn receive(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    wait: bool,
+) -> Result<Received, NetlinkError> {
+    let flags = libc::MSG_TRUNC | if wait { 0 } else { libc::MSG_DONTWAIT };
+    loop {
+        let mut address = kernel_address();
+        let mut address_length = length_of(&address);
+        // SAFETY: `buffer` is valid for writes of its length, `address` of `address_length`.
+        let length = unsafe {
+            libc::recvfrom(
+                fd.as_raw_fd(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                flags,
+                (&raw mut address).cast(),
+                &raw mut address_length,
+            )
+        };
+        if let Ok(length) = usize::try_from(length) {
+            return Ok(Received::Datagram {
+                length,
+                from: address.nl_pid,
+            });
+        }
+        match io::Error::last_os_error().raw_os_error() {
+            Some(libc::EINTR) => {}
+            Some(libc::EAGAIN) => return Ok(Received::Nothing),
+            Some(libc::ENOBUFS) => return Ok(Received::Overflow),
+            _ => return Err(NetlinkError::last("recvfrom")),
+        }
+    }
+}
+
+/// Waits until there is something to receive; `None` waits for ever. `false` when time is up.
+pub(super) fn wait_readable(
+    fd: BorrowedFd<'_>,
+    within: Option<Duration>,
+) -> Result<bool, NetlinkError> {
+    let milliseconds = within.map_or(-1, |within| {
+        i32::try_from(within.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
+    });
+    let mut entry = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: `entry` is one valid pollfd.
+    let ready = unsafe { libc::poll(&raw mut entry, 1, milliseconds) };
+    if ready < 0 {
+        return match io::Error::last_os_error().kind() {
+            io::ErrorKind::Interrupted => Ok(false),
+            _ => Err(NetlinkError::last("poll")),
+        };
+    }
+    Ok(ready > 0)
+}
+
+/// The address of the kernel (port 0), which as our own lets the kernel choose one.
+fn kernel_address() -> libc::sockaddr_nl {
+    // SAFETY: sockaddr_nl is integers only, for which zero is valid.
+    let mut address: libc::sockaddr_nl = unsafe { MaybeUninit::zeroed().assume_init() };
+    address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+    address
+}
+
+fn length_of<T>(_: &T) -> libc::socklen_t {
+    size_of::<T>() as libc::socklen_t
+}
