@@ -1,0 +1,3 @@
+//! Rulesets in the words of a backend.
+
+pub mod iptables;

@@ -1,0 +1,199 @@
+//! The words rules are made of. No I/O.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::net::{Family, Prefix, Protocol};
+
+/// A table of the packet filter that we use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    Filter,
+    Nat,
+}
+
+/// What the members of a set are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SetKind {
+    /// `hash:ip`
+    Address,
+    /// `hash:ip,port`
+    AddressPort,
+    /// `hash:net`
+    Prefix,
+    /// `hash:ip,port,net`
+    AddressPortPrefix,
+}
+
+/// A set by name; the same name stands for one set in each family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SetDef {
+    pub name: &'static str,
+    pub kind: SetKind,
+}
+
+/// A member of a set; its family decides which of the two sets it stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Member {
+    Address(IpAddr),
+    AddressPort(IpAddr, Protocol, u16),
+    Prefix(Prefix),
+    AddressPortPrefix(IpAddr, Protocol, u16, Prefix),
+}
+
+/// Which end of the packet a set's dimension is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    Source,
+    Destination,
+}
+
+/// ICMP messages by meaning; each family has its own number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IcmpType {
+    EchoRequest,
+    EchoReply,
+    DestinationUnreachable,
+    TimeExceeded,
+    /// IPv6 only.
+    PacketTooBig,
+    /// IPv6 only.
+    NeighbourSolicitation,
+    /// IPv6 only.
+    NeighbourAdvertisement,
+}
+
+/// A condition; a rule applies when all of its conditions hold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Match {
+    InSet {
+        set: SetDef,
+        directions: &'static [Direction],
+    },
+    NotInSet {
+        set: SetDef,
+        directions: &'static [Direction],
+    },
+    Protocol(Protocol),
+    Icmp(IcmpType),
+    /// The packet belongs to an IPVS connection, client to server, forwarded by masquerading.
+    IpvsMasqueraded,
+}
+
+/// What becomes of the packet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Action {
+    Accept,
+    Drop,
+    Return,
+    /// `icmp-port-unreachable`, `icmp6-port-unreachable`.
+    RejectPort,
+    /// A TCP reset; only behind `Match::Protocol(Tcp)`.
+    RejectReset,
+    /// Source NAT to one address, ports chosen at random.
+    SourceNat(IpAddr),
+}
+
+/// Conditions, an action, and the reason shown to whoever lists the rules.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Rule {
+    pub matches: Vec<Match>,
+    pub action: Action,
+    pub comment: &'static str,
+}
+
+/// A chain of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Chain {
+    pub table: Table,
+    pub name: &'static str,
+    pub rules: Vec<Rule>,
+}
+
+/// A rule in a chain that is not ours, leading into one that is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Jump {
+    pub table: Table,
+    /// A built-in chain: `INPUT`, `POSTROUTING`.
+    pub from: &'static str,
+    pub matches: Vec<Match>,
+    pub to: &'static str,
+    pub comment: &'static str,
+    /// At the top of the chain; else at its end.
+    pub first: bool,
+}
+
+/// All rules of one owner in one family.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Ruleset {
+    pub family: Family,
+    pub sets: Vec<SetDef>,
+    pub chains: Vec<Chain>,
+    pub jumps: Vec<Jump>,
+}
+
+// === impl Table ===
+
+impl Table {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Filter => "filter",
+            Self::Nat => "nat",
+        }
+    }
+}
+
+// === impl SetDef ===
+
+impl SetDef {
+    /// The kernel's name of the set of one family: IPv6 ones are prefixed `inet6:`.
+    #[must_use]
+    pub fn kernel_name(&self, family: Family) -> String {
+        match family {
+            Family::V4 => self.name.to_owned(),
+            Family::V6 => format!("inet6:{}", self.name),
+        }
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    #[must_use]
+    pub fn family(&self) -> Family {
+        match self {
+            Self::Address(address)
+            | Self::AddressPort(address, ..)
+            | Self::AddressPortPrefix(address, ..) => Family::of(*address),
+            Self::Prefix(prefix) => Family::of_prefix(prefix),
+        }
+    }
+}
+
+/// As `ipset` writes members.
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "{address}"),
+            Self::AddressPort(address, protocol, port) => write!(f, "{address},{protocol}:{port}"),
+            Self::Prefix(prefix) => write!(f, "{}", Bare(*prefix)),
+            Self::AddressPortPrefix(address, protocol, port, prefix) => {
+                write!(f, "{address},{protocol}:{port},{}", Bare(*prefix))
+            }
+        }
+    }
+}
+
+/// A prefix as ipset prints it: without the length where it is a single address.
+struct Bare(Prefix);
+
+impl fmt::Display for Bare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.prefix_len() == self.0.max_prefix_len() {
+            write!(f, "{}", self.0.addr())
+        } else {
+            write!(f, "{}", self.0)
+        }
+    }
+}

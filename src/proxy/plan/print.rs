@@ -1,0 +1,1 @@
+//! The plan as an administrator's tools would show it.
