@@ -1,1 +1,0 @@
-//! Values under `/proc/sys`.
