@@ -105,7 +105,8 @@ pub struct MetricsConfig {
     pub path: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     Error,
     Warn,
@@ -114,7 +115,8 @@ pub enum LogLevel {
     Trace,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogTarget {
     /// The journal under systemd, else standard error.
     Auto,
@@ -127,4 +129,41 @@ pub enum LogTarget {
 pub struct LogConfig {
     pub level: LogLevel,
     pub target: LogTarget,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The keys in which `new` differs and that a running daemon cannot take up; a reload with any
+    /// of them is refused with the hint to restart.
+    #[must_use]
+    pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
+        let source = match (&self.cluster.source, &new.cluster.source) {
+            (
+                ClusterSource::Kubeconfig { path: a, .. },
+                ClusterSource::Kubeconfig { path: b, .. },
+            ) if a == b => "cluster.api_servers",
+            (ClusterSource::Kubeconfig { .. }, ClusterSource::Kubeconfig { .. }) => {
+                "cluster.kubeconfig"
+            }
+            _ => "cluster.manifests",
+        };
+        let (v4, v6) = (new.node.families.v4, new.node.families.v6);
+        let fixed = [
+            ("node.name", self.node.name != new.node.name),
+            ("node.enable_ipv4", self.node.families.v4 != v4),
+            ("node.enable_ipv6", self.node.families.v6 != v6),
+            (source, self.cluster.source != new.cluster.source),
+            ("proxy.enabled", self.proxy.enabled != new.proxy.enabled),
+            ("health.listen", self.health.listen != new.health.listen),
+            ("metrics.listen", self.metrics.listen != new.metrics.listen),
+            ("metrics.path", self.metrics.path != new.metrics.path),
+            ("log.target", self.log.target != new.log.target),
+        ];
+        fixed
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(key, _)| key)
+            .collect()
+    }
 }

@@ -1,8 +1,38 @@
 //! From files, environment and flags to a checked configuration.
+//!
+//! Every value is checked alone where it was written ([`schema`]), the layers are merged, and the
+//! whole is checked for contradictions; all faults are reported at once, each with its place.
 
+mod check;
 mod checked;
+mod environment;
+mod file;
+mod flags;
+mod keys;
+mod later;
+mod layer;
+mod load;
+mod problem;
+mod raw;
+mod schema;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod value;
 
 pub use checked::{
     ClusterConfig, ClusterSource, Config, HealthConfig, IpvsTimeouts, LogConfig, LogLevel,
     LogTarget, MetricsConfig, NodeConfig, NodePortAddresses, ProxyConfig,
 };
+pub use environment::{Override, PREFIX, variable};
+pub use flags::{FLAGS, Flag, Place};
+pub use load::{Effective, Loaded, Sources, load};
+pub use problem::{Origin, Problem, Problems};
+pub use schema::{Key, Kind, Section, Status, Text, find, keys, sections};
+pub use value::Fault;
+
+use keys::DEFAULT_KUBECONFIG;
+use load::render;
+
+/// Where the configuration is looked for by default.
+pub const DEFAULT_FILE: &str = "/etc/kube-router/config.toml";

@@ -1,0 +1,120 @@
+//! One layer of the configuration (a file, the environment, the flags), checked key by key.
+//!
+//! A value that is wrong is reported and left out; what is left merges with the other layers.
+
+use std::collections::BTreeMap;
+
+use figment::value::{Dict, Map, Value};
+use figment::{Metadata, Profile, Provider};
+
+use super::problem::{Origin, Problem};
+use super::schema::{self, Key};
+use super::suggest;
+
+/// The good values of one layer with where each was said.
+#[derive(Debug, Clone)]
+pub(super) struct Layer {
+    /// Unique among the layers; figment hands it back with each value.
+    pub label: String,
+    sections: BTreeMap<&'static str, Dict>,
+    pub origins: BTreeMap<&'static str, Origin>,
+    /// Keys of the schema whose value here was refused.
+    pub refused: Vec<&'static str>,
+    pub problems: Vec<Problem>,
+}
+
+/// A value on its way into a layer.
+pub(super) struct Said<'a> {
+    pub origin: Origin,
+    pub value: Value,
+    /// The value as it was written.
+    pub text: String,
+    /// Where entry `n` of a list stands, and its text.
+    pub entry: &'a dyn Fn(usize) -> Option<(Origin, String)>,
+}
+
+// === impl Layer ===
+
+impl Layer {
+    pub(super) fn new(label: impl Into<String>) -> Self {
+        Self {
+            label: label.into(),
+            sections: BTreeMap::new(),
+            origins: BTreeMap::new(),
+            refused: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// The lowest layer: every key that this version reads, at its default.
+    pub(super) fn defaults() -> Self {
+        let mut layer = Self::new("defaults");
+        for key in schema::keys().filter(|key| key.is_read()) {
+            let said = Said {
+                origin: Origin::Default,
+                value: super::file::value_of(key.default),
+                text: key.default.to_owned(),
+                entry: &|_| None,
+            };
+            layer.insert(key, said);
+        }
+        layer
+    }
+
+    /// Takes one value after checking it alone.
+    pub(super) fn insert(&mut self, key: &'static Key, said: Said<'_>) {
+        let faults = key.faults(&said.value);
+        if faults.is_empty() {
+            let section = self.sections.entry(key.section()).or_default();
+            section.insert(key.name().to_owned(), said.value);
+            self.origins.insert(key.path, said.origin);
+            return;
+        }
+        self.refused.push(key.path);
+        for fault in faults {
+            let entry = fault.entry.and_then(|index| {
+                let (origin, text) = (said.entry)(index)?;
+                Some((origin, format!("{}[{index}]", key.path), text))
+            });
+            let (origin, path, text) = entry
+                .unwrap_or_else(|| (said.origin.clone(), key.path.to_owned(), said.text.clone()));
+            self.problems.push(Problem {
+                origin,
+                key: path,
+                value: key.is_read().then_some(text),
+                text: fault.expected,
+            });
+        }
+    }
+
+    /// Reports a key that the schema doesn't have.
+    pub(super) fn unknown(&mut self, origin: Origin, path: &str) {
+        let text = match suggest::closest(path) {
+            Some(hint) => format!("unknown key; {hint}"),
+            None => "unknown key".to_owned(),
+        };
+        self.problem(origin, path, text);
+    }
+
+    pub(super) fn problem(&mut self, origin: Origin, key: &str, text: impl Into<String>) {
+        let problem = Problem {
+            origin,
+            key: key.to_owned(),
+            value: None,
+            text: text.into(),
+        };
+        self.problems.push(problem);
+    }
+}
+
+impl Provider for &Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.label.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let sections = self.sections.iter();
+        let sections = sections.map(|(name, keys)| ((*name).to_owned(), Value::from(keys.clone())));
+        Ok(Profile::Default.collect(sections.collect::<Dict>()))
+    }
+}
