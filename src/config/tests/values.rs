@@ -20,9 +20,26 @@ fn durations_are_read_as_go_writes_them() {
         ("0.1ns", 0),
     ];
     for (text, nanos) in good {
-        assert_eq!(value::duration(text), Ok(Duration::from_nanos(nanos)), "{text}");
+        assert_eq!(
+            value::duration(text),
+            Ok(Duration::from_nanos(nanos)),
+            "{text}"
+        );
     }
-    for text in ["", "5", "s", "5 s", "-5s", "+5s", "1d", ".s", "1..5s", "5m3", "99999999999h", "∞"] {
+    for text in [
+        "",
+        "5",
+        "s",
+        "5 s",
+        "-5s",
+        "+5s",
+        "1d",
+        ".s",
+        "1..5s",
+        "5m3",
+        "99999999999h",
+        "∞",
+    ] {
         assert!(value::duration(text).is_err(), "{text}");
     }
 }
@@ -43,21 +60,43 @@ fn listen_addresses_name_a_port() {
     assert_eq!(value::listen(":20244"), some("[::]:20244"));
     assert_eq!(value::listen("127.0.0.1:80"), some("127.0.0.1:80"));
     assert_eq!(value::listen("[fd00::1]:80"), some("[fd00::1]:80"));
-    for text in [":0", "127.0.0.1", "127.0.0.1:0", ":65536", "localhost:80", "fd00::1:80:", ":"] {
+    for text in [
+        ":0",
+        "127.0.0.1",
+        "127.0.0.1:0",
+        ":65536",
+        "localhost:80",
+        "fd00::1:80:",
+        ":",
+    ] {
         assert!(value::listen(text).is_err(), "{text}");
     }
 }
 
 #[test]
 fn prefixes_have_no_host_bits() {
-    for text in ["10.96.0.0/12", "0.0.0.0/0", "192.0.2.1/32", "fd00:10:96::/112"] {
+    for text in [
+        "10.96.0.0/12",
+        "0.0.0.0/0",
+        "192.0.2.1/32",
+        "fd00:10:96::/112",
+    ] {
         assert!(value::prefix(text).is_ok(), "{text}");
     }
     assert_eq!(
         value::prefix("10.96.0.1/12"),
-        Err(Some("the network of 10.96.0.1/12 is 10.96.0.0/12".to_owned()))
+        Err(Some(
+            "the network of 10.96.0.1/12 is 10.96.0.0/12".to_owned()
+        ))
     );
-    for text in ["", "10.96.0.0", "10.96.0.0/33", "10.96/12", "fd00::/129", "x/8"] {
+    for text in [
+        "",
+        "10.96.0.0",
+        "10.96.0.0/33",
+        "10.96/12",
+        "fd00::/129",
+        "x/8",
+    ] {
         assert!(value::prefix(text).is_err(), "{text}");
     }
 }
@@ -66,8 +105,17 @@ fn prefixes_have_no_host_bits() {
 fn port_ranges_ascend() {
     assert_eq!(value::port_range("30000-32767"), Ok(30000..=32767));
     assert_eq!(value::port_range("30000:32767"), Ok(30000..=32767));
-    for text in ["", "30000", "32767-30000", "30000-30000", "0-5", "1-65536", "+1-5", "a-b", "1-2-3"]
-    {
+    for text in [
+        "",
+        "30000",
+        "32767-30000",
+        "30000-30000",
+        "0-5",
+        "1-65536",
+        "+1-5",
+        "a-b",
+        "1-2-3",
+    ] {
         assert!(value::port_range(text).is_err(), "{text}");
     }
 }
@@ -75,24 +123,44 @@ fn port_ranges_ascend() {
 #[test]
 fn node_port_addresses_are_a_word_a_link_or_a_prefix() {
     let link = |name: &str| Ok(NodePortAddresses::Link(name.to_owned()));
-    assert_eq!(value::node_port_addresses("primary"), Ok(NodePortAddresses::Primary));
-    assert_eq!(value::node_port_addresses("all"), Ok(NodePortAddresses::All));
+    assert_eq!(
+        value::node_port_addresses("primary"),
+        Ok(NodePortAddresses::Primary)
+    );
+    assert_eq!(
+        value::node_port_addresses("all"),
+        Ok(NodePortAddresses::All)
+    );
     assert_eq!(value::node_port_addresses("link:eth0"), link("eth0"));
-    assert_eq!(value::node_port_addresses("link:abcdefghijklmno"), link("abcdefghijklmno"));
+    assert_eq!(
+        value::node_port_addresses("link:abcdefghijklmno"),
+        link("abcdefghijklmno")
+    );
     assert_eq!(
         value::node_port_addresses("192.0.2.0/24"),
         Ok(NodePortAddresses::Within("192.0.2.0/24".parse().unwrap()))
     );
-    for text in ["", "eth0", "link:", "link:a/b", "link:a b", "link:..", "link:abcdefghijklmnop"] {
+    for text in [
+        "",
+        "eth0",
+        "link:",
+        "link:a/b",
+        "link:a b",
+        "link:..",
+        "link:abcdefghijklmnop",
+    ] {
         assert!(value::node_port_addresses(text).is_err(), "{text}");
     }
 }
 
 #[test]
 fn api_servers_are_urls_of_a_host() {
-    for text in
-        ["https://192.0.2.10:6443", "https://api.example.com", "http://[fd00::1]:80/", "https://a/"]
-    {
+    for text in [
+        "https://192.0.2.10:6443",
+        "https://api.example.com",
+        "http://[fd00::1]:80/",
+        "https://a/",
+    ] {
         assert!(value::server(text).is_ok(), "{text}");
     }
     for text in [
@@ -120,7 +188,16 @@ fn node_names_are_those_of_kubernetes() {
     for text in ["n", "node-1", "ip-10-0-0-1.eu.example.com"] {
         assert_eq!(value::node_name(text), Ok(Some(text.to_owned())), "{text}");
     }
-    for text in ["Node", "-n", "n-", "a..b", "n_1", "n 1", ".", &"a".repeat(254)] {
+    for text in [
+        "Node",
+        "-n",
+        "n-",
+        "a..b",
+        "n_1",
+        "n 1",
+        ".",
+        &"a".repeat(254),
+    ] {
         assert!(value::node_name(text).is_err(), "{text}");
     }
 }
