@@ -72,6 +72,11 @@ pub trait Controller {
         seen: &mut Self::Observed,
     ) -> Report<Self::Change>;
 
+    /// What sort of step it is, for the count of changes: `add-vip`.
+    fn kind(_change: &Self::Change) -> &'static str {
+        "change"
+    }
+
     /// When the controller wants to be woken without any event, `None` for never.
     fn next_deadline(&self) -> Option<Instant> {
         None
