@@ -6,6 +6,7 @@
 mod check;
 mod checked;
 mod environment;
+mod example;
 mod file;
 mod flags;
 mod keys;
@@ -25,6 +26,7 @@ pub use checked::{
     LogTarget, MetricsConfig, NodeConfig, NodePortAddresses, ProxyConfig,
 };
 pub use environment::{Override, PREFIX, variable};
+pub use example::example;
 pub use flags::{FLAGS, Flag, Place};
 pub use load::{Effective, Loaded, Sources, load};
 pub use problem::{Origin, Problem, Problems};

@@ -1,0 +1,98 @@
+//! The shipped configuration file agrees with the code.
+//!
+//! `UPDATE_EXPECT=1` writes the file anew after a change of the schema.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kube_router::config::{self, Config, Sources};
+
+fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/config.toml")
+}
+
+fn text() -> String {
+    fs::read_to_string(shipped()).unwrap()
+}
+
+fn load(text: &str) -> Result<Config, config::Problems> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.toml");
+    fs::write(&file, text).unwrap();
+    let sources = Sources {
+        file: Some(file),
+        ..Sources::default()
+    };
+    config::load(&sources).map(|loaded| loaded.config)
+}
+
+fn defaults() -> Config {
+    config::load(&Sources::default()).unwrap().config
+}
+
+/// `section.key` and value of every commented key, read without the schema.
+fn commented() -> Vec<(String, String)> {
+    let mut section = String::new();
+    let mut found = Vec::new();
+    for line in text().lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']').to_owned();
+        } else if let Some((name, value)) = line.strip_prefix('#').and_then(|l| l.split_once(" = "))
+            && !name.starts_with(' ')
+        {
+            found.push((format!("{section}.{name}"), value.to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_shipped_file_is_what_the_schema_says() {
+    let expected = config::example();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(shipped(), &expected).unwrap();
+    }
+    assert!(
+        text() == expected,
+        "etc/config.toml is stale: UPDATE_EXPECT=1 cargo test --test shipped"
+    );
+}
+
+#[test]
+fn the_shipped_file_loads_and_changes_nothing() {
+    assert_eq!(load(&text()), Ok(defaults()));
+}
+
+#[test]
+fn every_key_stands_once_in_the_shipped_file_at_its_default() {
+    let commented = commented();
+    let names: BTreeSet<&str> = commented.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.len(), commented.len());
+    assert_eq!(names, config::keys().map(|key| key.path).collect());
+    for (name, value) in &commented {
+        assert_eq!(
+            config::find(name).map(|key| key.default),
+            Some(value.as_str()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_key_of_this_version_uncommented_gives_the_defaults() {
+    let file: String = commented()
+        .iter()
+        .filter(|(name, _)| config::find(name).is_some_and(config::Key::is_read))
+        .map(|(name, value)| format!("{name} = {value}\n"))
+        .collect();
+    assert!(file.lines().count() > 20, "{file}");
+    assert_eq!(load(&file), Ok(defaults()));
+}
+
+#[test]
+fn every_line_of_prose_fits_a_terminal() {
+    for line in text().lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+}
