@@ -10,6 +10,9 @@ use crate::metrics::ControllerMetrics;
 use crate::reconcile::thread::too_many;
 use crate::reconcile::{Ended, Inbox, News, Slot, Supervision, supervise};
 
+type Send = fn(&Slot<u8>);
+type Seen = fn(&News<u8>) -> bool;
+
 const LONG: Duration = Duration::from_secs(3600);
 
 #[expect(clippy::disallowed_methods, reason = "waits for real threads")]
@@ -52,7 +55,7 @@ fn the_newest_input_wins_and_is_told_once() {
 
 #[test]
 fn every_kind_of_news_ends_a_wait() {
-    let sends: [(fn(&Slot<u8>), fn(&News<u8>) -> bool); 3] = [
+    let sends: [(Send, Seen); 3] = [
         (|slot| slot.put(7), |news| news.input.is_some()),
         (Slot::foreign_change, |news| news.foreign),
         (Slot::stop, |news| news.stop),
