@@ -27,7 +27,7 @@ pub enum GenlError {
 
 /// A family's number, which the kernel chooses when the family is registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FamilyId(u16);
+pub struct FamilyId(pub u16);
 
 impl FamilyId {
     /// Looks a family up; `socket` is of protocol `NETLINK_GENERIC`.
