@@ -1,1 +1,17 @@
-//! watch
+//! The cluster and this node as they are: sources, conversion, snapshots.
+//!
+//! ```text
+//!  kube ──────┐
+//!             ├─► Event ─► convert ─► store ─► Snapshot (watch channel)
+//!  manifest ──┘
+//! ```
+//!
+//! Nobody else knows Kubernetes' wire types.
+
+mod convert;
+mod manifest;
+mod source;
+mod store;
+mod wire;
+
+pub use manifest::{ManifestError, load};
