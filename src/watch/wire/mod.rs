@@ -16,9 +16,7 @@ pub(super) use object::{
     Condition, Endpoint, EndpointSlice, Hints, Marks, Metadata, Named, Node, Service, ServicePort,
     ServiceSpec, SlicePort,
 };
-#[cfg(test)]
-pub(in crate::watch) use split::elements;
-pub(super) use split::members;
+pub(super) use split::{elements, members};
 
 use crate::model::ObjectName;
 

@@ -28,7 +28,7 @@ pub(crate) fn members(json: &[u8]) -> impl Iterator<Item = Result<Member<'_>, Br
 }
 
 /// The texts of a list's elements.
-pub(super) fn elements(json: &[u8]) -> impl Iterator<Item = Result<&[u8], Broken>> {
+pub(crate) fn elements(json: &[u8]) -> impl Iterator<Item = Result<&[u8], Broken>> {
     let mut cursor = Cursor { json, at: 0 };
     let mut first = true;
     let mut over = false;
