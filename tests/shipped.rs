@@ -2,6 +2,11 @@
 //!
 //! `UPDATE_EXPECT=1` writes the file anew after a change of the schema.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot read its files has failed"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -94,5 +99,41 @@ fn every_key_of_this_version_uncommented_gives_the_defaults() {
 fn every_line_of_prose_fits_a_terminal() {
     for line in text().lines() {
         assert!(line.chars().count() <= 100, "{line}");
+    }
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the reader of manual pages is the judge here"
+)]
+fn manual_pages_are_read_without_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let written = std::process::Command::new(env!("CARGO_BIN_EXE_kube-router"))
+        .args(["man", "--dir"])
+        .arg(directory.path())
+        .status()
+        .unwrap();
+    assert!(written.success());
+    for page in ["kube-router.8", "kube-router.toml.5"] {
+        let read = std::process::Command::new("man")
+            .args(["--local-file", "--warnings", "--encoding=UTF-8"])
+            .arg(directory.path().join(page))
+            .env("LC_ALL", "C.UTF-8")
+            .output();
+        let Ok(read) = read else {
+            assert!(
+                std::env::var_os("KUBE_ROUTER_REQUIRE_NETNS").is_none(),
+                "man is missing"
+            );
+            eprintln!("NOT RUN: man is missing, so {page} was not read");
+            return;
+        };
+        let warnings = String::from_utf8_lossy(&read.stderr).into_owned();
+        assert!(
+            read.status.success() && warnings.is_empty(),
+            "{page}: {warnings}"
+        );
+        assert!(String::from_utf8_lossy(&read.stdout).contains("DESCRIPTION"));
     }
 }

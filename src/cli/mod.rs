@@ -1,1 +1,18 @@
-//! cli
+//! What was asked on the command line, and how answers look.
+//!
+//! Parses and prints only: `main` dispatches, `app` acts.
+
+mod answer;
+mod args;
+mod exit;
+mod manual;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{check_config, completion, version};
+pub use args::{
+    CheckConfigArgs, CleanupArgs, Cli, Command, CompletionArgs, ManArgs, Page, PlanArgs, RunArgs,
+    environment,
+};
+pub use exit::Exit;
+pub use manual::man;
