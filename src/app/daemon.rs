@@ -1,0 +1,253 @@
+//! The life of a running daemon: feeds inputs to the controllers, answers signals, keeps systemd
+//! informed, and ends in order.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{sleep_until, timeout};
+use tracing::{error, info, warn};
+
+use super::systemd::{Dialogue, Word};
+use crate::config::Config;
+use crate::model::{NodeFacts, Snapshot};
+use crate::proxy::{Input, Settings};
+use crate::reconcile::{Ended, HealthBoard, Slot};
+
+/// How long a controller may take to finish the pass it is in.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// What the operating system asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signal {
+    Stop,
+    Reload,
+}
+
+/// How a daemon ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It was asked to; the data path is in place.
+    Stopped,
+    /// A controller ended by itself.
+    Controller(Ended),
+    /// A part that never ends did: a bug.
+    Lost(&'static str),
+}
+
+/// What the controllers live on. `None`: not known yet.
+#[derive(Debug)]
+pub(super) struct Feeds {
+    pub(super) snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
+    pub(super) facts: watch::Receiver<Option<Arc<NodeFacts>>>,
+    /// Why the cluster's objects are not up to date.
+    pub(super) cluster_fault: watch::Receiver<Option<String>>,
+    /// Why this node is not known.
+    pub(super) node_fault: watch::Receiver<Option<String>>,
+    /// Somebody else changed the kernel.
+    pub(super) foreign: Arc<Notify>,
+}
+
+/// Everything between the edges.
+pub(super) struct Daemon<Load, Say> {
+    pub(super) config: Config,
+    /// Reads the configuration again; the reason why it is refused.
+    pub(super) load: Load,
+    /// Tells the service manager.
+    pub(super) say: Say,
+    pub(super) board: Arc<HealthBoard>,
+    pub(super) slot: Slot<Input>,
+    pub(super) feeds: Feeds,
+    pub(super) signals: mpsc::Receiver<Signal>,
+    pub(super) ended: mpsc::Receiver<Ended>,
+    /// How many controllers there are to wait for at the end.
+    pub(super) controllers: usize,
+    pub(super) dialogue: Dialogue,
+    pub(super) settings: Arc<Settings>,
+    /// Whether the last report was a healthy one.
+    pub(super) healthy: bool,
+}
+
+/// What woke the daemon.
+enum Wake {
+    Signal(Signal),
+    Ended(Option<Ended>),
+    Input,
+    Fault,
+    Foreign,
+    Tick,
+    Lost(&'static str),
+}
+
+// === impl Daemon ===
+
+impl<Load, Say> Daemon<Load, Say>
+where
+    Load: FnMut() -> Result<Config, String>,
+    Say: FnMut(&[Word]),
+{
+    /// Runs until a signal or a controller ends it.
+    pub(super) async fn run(mut self) -> End {
+        self.note_faults();
+        self.feed();
+        let mut tick = now();
+        loop {
+            match self.wait(tick).await {
+                Wake::Signal(Signal::Stop) => return self.stop().await,
+                Wake::Signal(Signal::Reload) => {
+                    self.reload();
+                    tick = now();
+                }
+                Wake::Ended(Some(ended)) => return End::Controller(ended),
+                Wake::Ended(None) => return End::Lost("the controllers"),
+                Wake::Lost(what) => return End::Lost(what),
+                Wake::Input => self.feed(),
+                Wake::Fault => self.note_faults(),
+                Wake::Foreign => self.slot.foreign_change(),
+                Wake::Tick => {
+                    self.tell();
+                    tick = now() + self.dialogue.pause();
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self, tick: Instant) -> Wake {
+        let feeds = &mut self.feeds;
+        tokio::select! {
+            signal = self.signals.recv() => signal.map_or(Wake::Lost("the signals"), Wake::Signal),
+            ended = self.ended.recv() => Wake::Ended(ended),
+            wake = changed(feeds.snapshot.changed(), Wake::Input, "the cluster's watch") => wake,
+            wake = changed(feeds.facts.changed(), Wake::Input, "the node's watch") => wake,
+            wake = changed(feeds.cluster_fault.changed(), Wake::Fault, "the cluster's watch") => wake,
+            wake = changed(feeds.node_fault.changed(), Wake::Fault, "the node's watch") => wake,
+            () = feeds.foreign.notified() => Wake::Foreign,
+            () = sleep_until(tick.into()) => Wake::Tick,
+        }
+    }
+
+    /// Hands the newest of everything to the controllers once all of it is known.
+    fn feed(&mut self) {
+        let snapshot = self.feeds.snapshot.borrow_and_update().clone();
+        let facts = self.feeds.facts.borrow_and_update().clone();
+        if let (Some(snapshot), Some(facts)) = (snapshot, facts) {
+            let settings = Arc::clone(&self.settings);
+            self.slot.put(Input {
+                snapshot,
+                facts,
+                settings,
+            });
+        }
+    }
+
+    fn note_faults(&mut self) {
+        let cluster = self.feeds.cluster_fault.borrow_and_update().clone();
+        let node = self.feeds.node_fault.borrow_and_update().clone();
+        self.board.condition("cluster", true, cluster, now());
+        self.board.condition("node", true, node, now());
+    }
+
+    fn tell(&mut self) {
+        let was_ready = self.dialogue.is_ready();
+        let report = self.board.report(now());
+        let words = self.dialogue.words(&report, now());
+        (self.say)(&words);
+        if self.dialogue.is_ready() && !was_ready {
+            info!(state = report.status(), "ready");
+        }
+        let unhealthy = report.unhealthy();
+        if unhealthy.is_empty() != self.healthy {
+            self.healthy = unhealthy.is_empty();
+            match self.healthy {
+                true => info!("healthy again"),
+                false => warn!(reasons = unhealthy.join("; "), "unhealthy"),
+            }
+        }
+    }
+
+    /// Takes a new configuration over, or keeps the running one and says why.
+    fn reload(&mut self) {
+        let ready = self.dialogue.is_ready();
+        if ready {
+            (self.say)(&[Word::Reloading]);
+        }
+        let fault = match (self.load)() {
+            Ok(new) => self.take_over(new),
+            Err(reason) => Some(reason),
+        };
+        match &fault {
+            None => info!("configuration reloaded"),
+            Some(reason) => {
+                error!(
+                    reason,
+                    "new configuration refused, the running one stays in force"
+                );
+            }
+        }
+        let fault = fault.map(|reason| format!("new configuration refused: {reason}"));
+        self.board.condition("config", false, fault, now());
+        // READY ends the reload; it must not stand for a start that has not got there yet.
+        if ready {
+            (self.say)(&[Word::Ready]);
+        }
+    }
+
+    /// Why not, if it can't be done.
+    fn take_over(&mut self, new: Config) -> Option<String> {
+        let fixed = self.config.restart_needed(&new);
+        if !fixed.is_empty() {
+            return Some(format!(
+                "{} can only change with a restart",
+                fixed.join(", ")
+            ));
+        }
+        let settings = settings(&new);
+        self.config = new;
+        if *self.settings != settings {
+            self.settings = Arc::new(settings);
+            self.feed();
+        }
+        None
+    }
+
+    async fn stop(mut self) -> End {
+        info!("stopping, the data path stays in place");
+        (self.say)(&[
+            Word::Stopping,
+            Word::Status("stopping; the data path stays in place".into()),
+        ]);
+        self.slot.stop();
+        let all_ended = async {
+            for _ in 0..self.controllers {
+                self.ended.recv().await;
+            }
+        };
+        if timeout(FAREWELL, all_ended).await.is_err() {
+            warn!("a pass did not end in time and is left where it is");
+        }
+        End::Stopped
+    }
+}
+
+async fn changed(
+    change: impl Future<Output = Result<(), watch::error::RecvError>>,
+    wake: Wake,
+    what: &'static str,
+) -> Wake {
+    change.await.map_or(Wake::Lost(what), |()| wake)
+}
+
+/// What of the configuration is the proxy's business.
+pub(super) fn settings(config: &Config) -> Settings {
+    Settings {
+        proxy: config.proxy.clone(),
+        cluster: config.cluster.clone(),
+        families: config.node.families,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the daemon's clock")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
