@@ -10,8 +10,10 @@
 
 mod convert;
 mod manifest;
+mod node;
 mod source;
 mod store;
 mod wire;
 
 pub use manifest::{ManifestError, load};
+pub use node::{Host, NodeObject, NodeUnknown, node_facts};
