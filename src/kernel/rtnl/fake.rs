@@ -1,0 +1,225 @@
+//! Links, addresses and routes in memory, for tests of those who use them.
+//!
+//! Models, each proved against the kernel in `tests/netns_kernel.rs`: the routes that the kernel
+//! makes for an address, which of them go with it, that a route of IPv6 with another metric is
+//! another route, and that a deleted link takes all of its own along.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::object::{
+    ADDRESS_NOPREFIXROUTE, Address, Change, Link, LinkKind, PROTOCOL_KERNEL, Route, RouteKind,
+    Scope, TABLE_LOCAL, TABLE_MAIN,
+};
+use super::{Error, Interfaces, Outcome, RouteQuery, vip};
+use crate::kernel::netlink::NetlinkError;
+use crate::net::{Family, host_prefix};
+
+/// The metric that IPv6 gives to routes made without one (`IP6_RT_PRIO_USER`).
+const METRIC_V6_USER: u32 = 1024;
+/// And to those of its own (`IP6_RT_PRIO_ADDRCONF`).
+const METRIC_V6_KERNEL: u32 = 256;
+
+/// A host without a kernel.
+#[derive(Debug, Clone, Default)]
+pub struct FakeRtnl {
+    pub links: BTreeMap<u32, Link>,
+    pub addresses: BTreeSet<Address>,
+    pub routes: BTreeSet<Route>,
+    /// Every change that had an effect, in order.
+    pub log: Vec<Change>,
+    /// Changes that the kernel refuses, with the errno.
+    pub refuse: BTreeMap<Change, i32>,
+    last_index: u32,
+}
+
+// === impl FakeRtnl ===
+
+impl FakeRtnl {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn apply(&mut self, change: &Change) -> Result<Outcome, i32> {
+        if let Some(errno) = self.refuse.get(change) {
+            return Err(*errno);
+        }
+        let link = change.link();
+        let is_missing = link.is_some_and(|link| !self.links.contains_key(&link));
+        match change {
+            Change::DelAddress(_) | Change::DelRoute(_) if is_missing => Ok(Outcome::Unchanged),
+            _ if is_missing => Err(libc::ENODEV),
+            Change::AddAddress(address) => Ok(self.add_address(address)),
+            Change::DelAddress(address) => Ok(self.del_address(address)),
+            Change::ReplaceRoute(route) => Ok(self.replace_route(*route)),
+            Change::DelRoute(route) => Ok(self.del_route(route)),
+        }
+    }
+
+    fn add_address(&mut self, address: &Address) -> Outcome {
+        let same =
+            |present: &Address| present.link == address.link && present.prefix == address.prefix;
+        if self.addresses.iter().any(same) {
+            return Outcome::Unchanged;
+        }
+        self.routes.extend(kernel_routes(address));
+        self.addresses.insert(match address.family() {
+            Family::V4 => *address,
+            // IPv6 tells the scope from the address.
+            Family::V6 => Address {
+                scope: Scope::GLOBAL,
+                ..*address
+            },
+        });
+        Outcome::Changed
+    }
+
+    fn del_address(&mut self, address: &Address) -> Outcome {
+        let before = self.addresses.len();
+        self.addresses
+            .retain(|present| present.link != address.link || present.prefix != address.prefix);
+        if self.addresses.len() == before {
+            return Outcome::Unchanged;
+        }
+        for route in kernel_routes(address) {
+            self.routes.remove(&route);
+        }
+        Outcome::Changed
+    }
+
+    fn replace_route(&mut self, route: Route) -> Outcome {
+        let metric = route.metric.or(match route.family() {
+            Family::V4 => None,
+            Family::V6 => Some(METRIC_V6_USER),
+        });
+        self.routes.retain(|present| {
+            present.table != route.table
+                || present.destination != route.destination
+                || present.metric != metric
+        });
+        self.routes.insert(Route { metric, ..route });
+        Outcome::Changed
+    }
+
+    fn del_route(&mut self, route: &Route) -> Outcome {
+        let matches = |present: &&Route| {
+            present.table == route.table
+                && present.destination == route.destination
+                && (route.link.is_none() || present.link == route.link)
+                && (route.metric.is_none_or(|metric| metric == 0) || present.metric == route.metric)
+                && (route.source.is_none()
+                    || route.family() == Family::V6
+                    || present.source == route.source)
+        };
+        let candidates = self.routes.iter().filter(matches);
+        let first = candidates.min_by_key(|route| route.metric).copied();
+        match first.is_some_and(|route| self.routes.remove(&route)) {
+            true => Outcome::Changed,
+            false => Outcome::Unchanged,
+        }
+    }
+}
+
+/// What the kernel adds to its tables for an address.
+fn kernel_routes(address: &Address) -> Vec<Route> {
+    let vip = address.prefix.addr();
+    let local = Route::vip(address.link, vip, vip);
+    match address.family() {
+        Family::V4 => vec![local],
+        Family::V6 => {
+            let local = Route {
+                source: None,
+                metric: Some(0),
+                ..local
+            };
+            let prefix = Route {
+                kind: RouteKind::Unicast,
+                destination: host_prefix(vip),
+                table: TABLE_MAIN,
+                protocol: PROTOCOL_KERNEL,
+                metric: Some(METRIC_V6_KERNEL),
+                ..local
+            };
+            debug_assert_eq!(local.table, TABLE_LOCAL);
+            let has_prefix_route = address.flags & ADDRESS_NOPREFIXROUTE == 0;
+            std::iter::once(local)
+                .chain(has_prefix_route.then_some(prefix))
+                .collect()
+        }
+    }
+}
+
+impl Interfaces for FakeRtnl {
+    fn links(&mut self) -> Result<Vec<Link>, Error> {
+        Ok(self.links.values().cloned().collect())
+    }
+
+    fn link(&mut self, name: &str) -> Result<Option<Link>, Error> {
+        Ok(self.links.values().find(|link| link.name == name).cloned())
+    }
+
+    fn addresses(&mut self, link: Option<u32>) -> Result<Vec<Address>, Error> {
+        let of_link = |address: &&Address| link.is_none_or(|link| address.link == link);
+        Ok(self.addresses.iter().filter(of_link).copied().collect())
+    }
+
+    fn routes(&mut self, query: RouteQuery) -> Result<Vec<Route>, Error> {
+        let routes = self.routes.iter();
+        Ok(routes
+            .filter(|route| query.matches(route))
+            .copied()
+            .collect())
+    }
+
+    fn ensure_link(&mut self, name: &str, kind: &LinkKind) -> Result<Link, Error> {
+        if let Some(link) = self.links.values_mut().find(|link| link.name == name) {
+            link.is_up = true;
+            return Ok(link.clone());
+        }
+        self.last_index += 1;
+        let link = Link {
+            index: self.last_index,
+            name: name.to_owned(),
+            kind: kind.clone(),
+            is_up: true,
+            is_loopback: false,
+            mtu: 1500,
+            master: None,
+        };
+        self.links.insert(link.index, link.clone());
+        Ok(link)
+    }
+
+    fn delete_link(&mut self, index: u32) -> Result<Outcome, Error> {
+        self.addresses.retain(|address| address.link != index);
+        self.routes.retain(|route| route.link != Some(index));
+        Ok(match self.links.remove(&index) {
+            Some(_) => Outcome::Changed,
+            None => Outcome::Unchanged,
+        })
+    }
+
+    fn change(&mut self, changes: &[Change]) -> Vec<Result<Outcome, Error>> {
+        let mut verdicts = Vec::with_capacity(changes.len());
+        for change in changes {
+            let outcome = self.apply(change);
+            if outcome == Ok(Outcome::Changed) {
+                self.log.push(*change);
+            }
+            verdicts.push(outcome.map_err(|errno| Error::Change {
+                change: *change,
+                source: NetlinkError::Refused {
+                    errno,
+                    message: None,
+                    offset: None,
+                },
+            }));
+        }
+        verdicts
+    }
+
+    fn add_vips(&mut self, link: u32, vips: &[(IpAddr, IpAddr)]) -> Vec<Result<Outcome, Error>> {
+        vip::add(self, link, vips, || false)
+    }
+}

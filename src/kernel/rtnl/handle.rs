@@ -1,0 +1,231 @@
+//! The sockets: requests and batches, and a monitor of events.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use super::object::{Address, Change, Event, Link, LinkKind, Route};
+use super::{Error, Interfaces, Outcome, RouteQuery, vip, wire};
+use crate::kernel::netlink::{self, NetlinkError, Socket, Stats};
+use crate::net::Family;
+
+/// How long the kernel may take to make its own routes to new IPv6 addresses, which it does
+/// from a work queue after the request has ended.
+const ROUTE_LATENCY: Duration = Duration::from_millis(250);
+
+/// Links, addresses and routes of the network namespace in which it was opened.
+#[derive(Debug)]
+pub struct Rtnl {
+    socket: Socket,
+}
+
+/// Reports changes of links, addresses and routes as they happen.
+#[derive(Debug)]
+pub struct Monitor {
+    socket: Socket,
+}
+
+// === impl Rtnl ===
+
+impl Rtnl {
+    pub fn open() -> Result<Self, Error> {
+        let mut socket = Socket::open(libc::NETLINK_ROUTE)?;
+        socket.set_strict(true)?;
+        Ok(Self { socket })
+    }
+
+    /// What was sent and received so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.socket.stats()
+    }
+
+    fn routes_of(&mut self, family: Family, query: RouteQuery) -> Result<Vec<Route>, Error> {
+        let replies = match self.socket.dump(&wire::get_routes(family, query)) {
+            Ok(replies) => replies,
+            // A table that nothing was ever put into.
+            Err(error) if error.is(libc::ENOENT) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut routes = Vec::new();
+        for message in &replies {
+            routes.extend(wire::route_of(&message)?);
+        }
+        // Without the IPv6 module the kernel answers with the routes of all families.
+        routes.retain(|route| route.family() == family && query.matches(route));
+        Ok(routes)
+    }
+}
+
+impl Interfaces for Rtnl {
+    fn links(&mut self) -> Result<Vec<Link>, Error> {
+        let replies = self.socket.dump(&wire::get_links())?;
+        let mut links = Vec::new();
+        for message in &replies {
+            links.extend(wire::link(&message)?);
+        }
+        Ok(links)
+    }
+
+    fn link(&mut self, name: &str) -> Result<Option<Link>, Error> {
+        match self.socket.request(&wire::get_link(name)) {
+            Ok(replies) => Ok(wire::link(&replies.first()?)?),
+            Err(error) if error.is(libc::ENODEV) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn addresses(&mut self, link: Option<u32>) -> Result<Vec<Address>, Error> {
+        let replies = match self.socket.dump(&wire::get_addresses(link)) {
+            Ok(replies) => replies,
+            Err(error) if link.is_some() && error.is(libc::ENODEV) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut addresses = Vec::new();
+        for message in &replies {
+            addresses.extend(wire::address_of(&message)?);
+        }
+        addresses.retain(|address| link.is_none_or(|link| address.link == link));
+        Ok(addresses)
+    }
+
+    fn routes(&mut self, query: RouteQuery) -> Result<Vec<Route>, Error> {
+        let mut routes = Vec::new();
+        for family in Family::ALL {
+            if query.family.is_none_or(|wanted| wanted == family) {
+                routes.extend(self.routes_of(family, query)?);
+            }
+        }
+        Ok(routes)
+    }
+
+    fn ensure_link(&mut self, name: &str, kind: &LinkKind) -> Result<Link, Error> {
+        match self.socket.request(&wire::new_link(name, kind)) {
+            Err(error) if !error.is(libc::EEXIST) => {
+                return Err(Error::Create {
+                    name: name.to_owned(),
+                    kind: kind.name().to_owned(),
+                    source: error,
+                });
+            }
+            _ => {}
+        }
+        let gone = || Error::NoLink(name.to_owned());
+        let link = self.link(name)?.ok_or_else(gone)?;
+        if link.kind != *kind {
+            return Err(Error::OtherKind {
+                name: name.to_owned(),
+                found: link.kind.name().to_owned(),
+                wanted: kind.name().to_owned(),
+            });
+        }
+        if !link.is_up {
+            self.socket.request(&wire::set_up(link.index))?;
+        }
+        Ok(Link {
+            is_up: true,
+            ..link
+        })
+    }
+
+    fn delete_link(&mut self, index: u32) -> Result<Outcome, Error> {
+        match self.socket.request(&wire::del_link(index)) {
+            Ok(_) => Ok(Outcome::Changed),
+            Err(error) if error.is(libc::ENODEV) => Ok(Outcome::Unchanged),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn change(&mut self, changes: &[Change]) -> Vec<Result<Outcome, Error>> {
+        let verdicts = self.socket.batch(changes.iter().map(wire::change));
+        let judged = changes.iter().zip(verdicts);
+        judged
+            .map(|(change, verdict)| judge(change, verdict))
+            .collect()
+    }
+
+    fn add_vips(&mut self, link: u32, vips: &[(IpAddr, IpAddr)]) -> Vec<Result<Outcome, Error>> {
+        // Subscribed before the addresses are added, so that no route is missed.
+        let monitor = match vips.iter().any(|(vip, _)| vip.is_ipv6()) {
+            true => Monitor::open_groups(&[libc::RTNLGRP_IPV6_ROUTE]),
+            false => return vip::add(self, link, vips, || false),
+        };
+        match monitor {
+            Ok(mut monitor) => vip::add(self, link, vips, || monitor.wait(ROUTE_LATENCY)),
+            Err(error) => vips.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+}
+
+/// What is already as wanted is no error.
+fn judge(change: &Change, verdict: Result<(), NetlinkError>) -> Result<Outcome, Error> {
+    let settled = match change {
+        Change::AddAddress(_) => &[libc::EEXIST][..],
+        Change::DelAddress(_) => &[libc::EADDRNOTAVAIL, libc::ENODEV],
+        Change::DelRoute(_) => &[libc::ESRCH, libc::ENODEV],
+        Change::ReplaceRoute(_) => &[],
+    };
+    match verdict {
+        Ok(()) => Ok(Outcome::Changed),
+        Err(error) if error.errno().is_some_and(|errno| settled.contains(&errno)) => {
+            Ok(Outcome::Unchanged)
+        }
+        Err(source) => Err(Error::Change {
+            change: *change,
+            source,
+        }),
+    }
+}
+
+// === impl Monitor ===
+
+impl Monitor {
+    /// Watches links, addresses and routes of both families.
+    pub fn open() -> Result<Self, Error> {
+        Self::open_groups(&[
+            libc::RTNLGRP_LINK,
+            libc::RTNLGRP_IPV4_IFADDR,
+            libc::RTNLGRP_IPV6_IFADDR,
+            libc::RTNLGRP_IPV4_ROUTE,
+            libc::RTNLGRP_IPV6_ROUTE,
+        ])
+    }
+
+    fn open_groups(groups: &[u32]) -> Result<Self, Error> {
+        let mut socket = Socket::open(libc::NETLINK_ROUTE)?;
+        for group in groups {
+            socket.subscribe(*group)?;
+        }
+        Ok(Self { socket })
+    }
+
+    /// The next events; waits at most `within`, for ever with `None`. Empty when time is up.
+    /// The descriptor can be polled (readable) together with others; then pass zero.
+    pub fn next(&mut self, within: Option<Duration>) -> Result<Vec<Event>, Error> {
+        let replies = match self.socket.next_event(within)? {
+            netlink::Event::Messages(replies) => replies,
+            netlink::Event::Overflow => return Ok(vec![Event::Overflow]),
+            netlink::Event::Quiet => return Ok(Vec::new()),
+        };
+        let decode = |message| match wire::event(&message) {
+            Ok(event) => event,
+            // What could not be read may have been anything.
+            Err(_) => Some(Event::Overflow),
+        };
+        Ok(replies.iter().filter_map(decode).collect())
+    }
+
+    /// Waits for any event; `false` if there was none.
+    fn wait(&mut self, within: Duration) -> bool {
+        matches!(
+            self.socket.next_event(Some(within)),
+            Ok(netlink::Event::Messages(_) | netlink::Event::Overflow)
+        )
+    }
+}
+
+impl AsFd for Monitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,142 @@
+//! Puts VIPs on a link so that the host itself talks to them from an address of the node.
+//!
+//! ```text
+//! address VIP (scope link) ──► local route VIP src NODE ──► IPv6: the kernel's own routes away
+//! ```
+//!
+//! The kernel makes its own local route for every IPv6 address, with a better metric than ours
+//! and without a source, some time after the address was added. Until it is deleted the host
+//! talks to the VIP from the VIP.
+
+use std::net::IpAddr;
+
+use rustc_hash::FxHashSet;
+
+use super::object::{Address, Change, Route, stray_routes};
+use super::{Error, Interfaces, Outcome, RouteQuery};
+use crate::net::Family;
+
+/// Bound on the rounds of listing and deleting; each waits for an event of the kernel.
+const ROUNDS: usize = 64;
+
+/// Adds VIPs (with the source address for each) to a link; one verdict per VIP.
+///
+/// `wait` returns when routes have changed, `false` if they don't any more.
+pub(super) fn add(
+    interfaces: &mut (impl Interfaces + ?Sized),
+    link: u32,
+    vips: &[(IpAddr, IpAddr)],
+    wait: impl FnMut() -> bool,
+) -> Vec<Result<Outcome, Error>> {
+    let mut verdicts: Vec<Result<Outcome, Error>> = Vec::with_capacity(vips.len());
+    let valid = |pair: &(IpAddr, IpAddr)| Family::of(pair.0) == Family::of(pair.1);
+    let changes: Vec<Change> = vips
+        .iter()
+        .filter(|pair| valid(pair))
+        .flat_map(|(vip, source)| {
+            [
+                Change::AddAddress(Address::vip(link, *vip)),
+                Change::ReplaceRoute(Route::vip(link, *vip, *source)),
+            ]
+        })
+        .collect();
+    let mut outcomes = interfaces.change(&changes).into_iter();
+    let mut fresh = FxHashSet::default();
+    let mut present = Vec::new();
+    for pair in vips {
+        if !valid(pair) {
+            let (vip, node) = *pair;
+            verdicts.push(Err(Error::MixedFamilies { vip, node }));
+            continue;
+        }
+        let verdict = match (outcomes.next(), outcomes.next()) {
+            (Some(Ok(address)), Some(route)) => {
+                if pair.0.is_ipv6() {
+                    present.push(*pair);
+                    if address == Outcome::Changed {
+                        fresh.insert(pair.0);
+                    }
+                }
+                route
+            }
+            (Some(Err(error)), _) => Err(error),
+            (Some(Ok(_)) | None, _) => Err(Error::NoVerdict),
+        };
+        verdicts.push(verdict);
+    }
+    if let Err(error) = clear_strays(interfaces, link, &present, fresh, wait) {
+        for (verdict, _) in verdicts
+            .iter_mut()
+            .zip(vips)
+            .filter(|(_, pair)| pair.0.is_ipv6())
+        {
+            if verdict.is_ok() {
+                *verdict = Err(error.clone());
+            }
+        }
+    }
+    verdicts
+}
+
+/// Deletes routes to the VIPs that have another source, until the one that the kernel makes
+/// for each `fresh` address has been seen and deleted.
+fn clear_strays(
+    interfaces: &mut (impl Interfaces + ?Sized),
+    link: u32,
+    vips: &[(IpAddr, IpAddr)],
+    mut fresh: FxHashSet<IpAddr>,
+    mut wait: impl FnMut() -> bool,
+) -> Result<(), Error> {
+    if vips.is_empty() {
+        return Ok(());
+    }
+    for _ in 0..ROUNDS {
+        let query = RouteQuery {
+            family: Some(Family::V6),
+            table: None,
+            link: Some(link),
+        };
+        let strays = stray_routes(link, vips, &interfaces.routes(query)?);
+        let changes: Vec<Change> = strays.iter().copied().map(Change::DelRoute).collect();
+        for (stray, outcome) in strays.iter().zip(interfaces.change(&changes)) {
+            outcome?;
+            fresh.remove(&stray.destination.addr());
+        }
+        if fresh.is_empty() || !wait() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Removes VIPs from a link, with all routes to them on it; one verdict per VIP.
+pub(super) fn remove(
+    interfaces: &mut (impl Interfaces + ?Sized),
+    link: u32,
+    vips: &[IpAddr],
+) -> Vec<Result<Outcome, Error>> {
+    let changes: Vec<Change> = vips
+        .iter()
+        .flat_map(|vip| {
+            // Any source: the node's address may have been another one when the route was made.
+            let route = Route {
+                source: None,
+                ..Route::vip(link, *vip, *vip)
+            };
+            [
+                Change::DelAddress(Address::vip(link, *vip)),
+                Change::DelRoute(route),
+            ]
+        })
+        .collect();
+    let mut outcomes = interfaces.change(&changes).into_iter();
+    let verdicts = vips
+        .iter()
+        .map(|_| match (outcomes.next(), outcomes.next()) {
+            (Some(Ok(Outcome::Unchanged)), Some(route)) => route,
+            (Some(Ok(Outcome::Changed)), Some(Ok(_))) => Ok(Outcome::Changed),
+            (Some(Ok(Outcome::Changed)), Some(Err(error))) | (Some(Err(error)), _) => Err(error),
+            (Some(Ok(_)) | None, None) | (None, Some(_)) => Err(Error::NoVerdict),
+        });
+    verdicts.collect()
+}

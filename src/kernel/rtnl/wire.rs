@@ -1,0 +1,386 @@
+//! rtnetlink messages as bytes (`linux/rtnetlink.h`, `if_link.h`, `if_addr.h`; rtnetlink(7)).
+//!
+//! ```text
+//! struct ifinfomsg { u8 family; u8 pad; u16 type; s32 index; u32 flags; u32 change; }   16
+//! struct ifaddrmsg { u8 family; u8 prefixlen; u8 flags; u8 scope; u32 index; }           8
+//! struct rtmsg     { u8 family, dst_len, src_len, tos, table, protocol, scope, type;
+//!                    u32 flags; }                                                       12
+//! ```
+//!
+//! Decoders return `None` for messages that this room has no object for (policy routes by
+//! source, other families) and errors for messages that lie about their lengths.
+
+use std::net::IpAddr;
+
+use super::RouteQuery;
+use super::object::{Address, Change, Event, Link, LinkKind, Route, RouteKind, Scope};
+use crate::kernel::netlink::{
+    Attr, AttrReader, Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NetlinkError, Request,
+};
+use crate::net::{Family, Prefix};
+
+const LINK_HEADER: usize = 16;
+const ADDRESS_HEADER: usize = 8;
+const ROUTE_HEADER: usize = 12;
+
+const IFF_UP: u32 = libc::IFF_UP as u32;
+const IFF_LOOPBACK: u32 = libc::IFF_LOOPBACK as u32;
+/// `RTA_VIA`: a gateway of another family.
+const RTA_VIA: u16 = 18;
+/// `RTEXT_FILTER_SKIP_STATS`: links without their counters.
+const EXT_MASK_SKIP_STATS: u32 = 1 << 3;
+
+// === requests ===
+
+/// All links.
+pub(super) fn get_links() -> Request {
+    let mut request = Request::new(libc::RTM_GETLINK, 0).payload(&link_header(0, 0, 0));
+    request
+        .attributes()
+        .u32(libc::IFLA_EXT_MASK, EXT_MASK_SKIP_STATS);
+    request
+}
+
+/// One link by its name.
+pub(super) fn get_link(name: &str) -> Request {
+    let mut request = Request::new(libc::RTM_GETLINK, 0).payload(&link_header(0, 0, 0));
+    request
+        .attributes()
+        .strz(libc::IFLA_IFNAME, name)
+        .u32(libc::IFLA_EXT_MASK, EXT_MASK_SKIP_STATS);
+    request
+}
+
+/// A new link, up from the start.
+pub(super) fn new_link(name: &str, kind: &LinkKind) -> Request {
+    let mut request = Request::new(libc::RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL)
+        .payload(&link_header(0, IFF_UP, IFF_UP));
+    request
+        .attributes()
+        .strz(libc::IFLA_IFNAME, name)
+        .nest(libc::IFLA_LINKINFO, |attributes| {
+            attributes.strz(libc::IFLA_INFO_KIND, kind.name());
+        });
+    request
+}
+
+pub(super) fn set_up(index: u32) -> Request {
+    Request::new(libc::RTM_NEWLINK, 0).payload(&link_header(index, IFF_UP, IFF_UP))
+}
+
+pub(super) fn del_link(index: u32) -> Request {
+    Request::new(libc::RTM_DELLINK, 0).payload(&link_header(index, 0, 0))
+}
+
+/// All addresses, or those of one link where the kernel filters strictly.
+pub(super) fn get_addresses(link: Option<u32>) -> Request {
+    let mut header = [0; ADDRESS_HEADER];
+    header[4..].copy_from_slice(&link.unwrap_or(0).to_ne_bytes());
+    Request::new(libc::RTM_GETADDR, 0).payload(&header)
+}
+
+/// Routes of one family, where the kernel filters strictly those asked for.
+pub(super) fn get_routes(family: Family, query: RouteQuery) -> Request {
+    let mut header = [0; ROUTE_HEADER];
+    header[0] = af(family);
+    let mut request = Request::new(libc::RTM_GETROUTE, 0).payload(&header);
+    let mut attributes = request.attributes();
+    if let Some(table) = query.table {
+        attributes.u32(libc::RTA_TABLE, table);
+    }
+    if let Some(link) = query.link {
+        attributes.u32(libc::RTA_OIF, link);
+    }
+    request
+}
+
+pub(super) fn change(change: &Change) -> Request {
+    match change {
+        Change::AddAddress(address) => {
+            self::address(libc::RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, address)
+        }
+        Change::DelAddress(address) => self::address(libc::RTM_DELADDR, 0, address),
+        Change::ReplaceRoute(route) => {
+            self::route(libc::RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route)
+        }
+        Change::DelRoute(route) => self::route(libc::RTM_DELROUTE, 0, route),
+    }
+}
+
+fn address(kind: u16, flags: u16, address: &Address) -> Request {
+    let [low, ..] = address.flags.to_le_bytes();
+    let mut header = [0; ADDRESS_HEADER];
+    header[0] = af(address.family());
+    header[1] = address.prefix.prefix_len();
+    header[2] = low;
+    header[3] = address.scope.0;
+    header[4..].copy_from_slice(&address.link.to_ne_bytes());
+    let mut request = Request::new(kind, flags).payload(&header);
+    let octets = Octets::of(address.prefix.addr());
+    request
+        .attributes()
+        .bytes(libc::IFA_LOCAL, octets.as_slice())
+        .bytes(libc::IFA_ADDRESS, octets.as_slice())
+        .u32(libc::IFA_FLAGS, address.flags);
+    request
+}
+
+fn route(kind: u16, flags: u16, route: &Route) -> Request {
+    let is_delete = kind == libc::RTM_DELROUTE;
+    let mut header = [0; ROUTE_HEADER];
+    header[0] = af(route.family());
+    header[1] = route.destination.prefix_len();
+    header[4] = u8::try_from(route.table).unwrap_or(libc::RT_TABLE_UNSPEC);
+    header[5] = route.protocol;
+    header[6] = route.scope.0;
+    header[7] = route.kind.number();
+    let mut request = Request::new(kind, flags).payload(&header);
+    let mut attributes = request.attributes();
+    attributes
+        .bytes(
+            libc::RTA_DST,
+            Octets::of(route.destination.addr()).as_slice(),
+        )
+        .u32(libc::RTA_TABLE, route.table);
+    if let Some(link) = route.link {
+        attributes.u32(libc::RTA_OIF, link);
+    }
+    match route.gateway {
+        Some(gateway) if Family::of(gateway) == route.family() => {
+            attributes.bytes(libc::RTA_GATEWAY, Octets::of(gateway).as_slice());
+        }
+        Some(gateway) => {
+            let mut via = Family::of(gateway).af().to_ne_bytes().to_vec();
+            via.extend_from_slice(Octets::of(gateway).as_slice());
+            attributes.bytes(RTA_VIA, &via);
+        }
+        None => {}
+    }
+    // IPv6 does not look at the source when it deletes; IPv4 does.
+    if let Some(source) = route
+        .source
+        .filter(|_| !is_delete || route.family() == Family::V4)
+    {
+        attributes.bytes(libc::RTA_PREFSRC, Octets::of(source).as_slice());
+    }
+    if let Some(metric) = route.metric {
+        attributes.u32(libc::RTA_PRIORITY, metric);
+    }
+    request
+}
+
+fn link_header(index: u32, flags: u32, change: u32) -> [u8; LINK_HEADER] {
+    let mut header = [0; LINK_HEADER];
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    header[8..12].copy_from_slice(&flags.to_ne_bytes());
+    header[12..].copy_from_slice(&change.to_ne_bytes());
+    header
+}
+
+fn af(family: Family) -> u8 {
+    let [low, _] = family.af().to_le_bytes();
+    low
+}
+
+/// The bytes of an address in network order.
+enum Octets {
+    V4([u8; 4]),
+    V6([u8; 16]),
+}
+
+impl Octets {
+    fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::V4(address.octets()),
+            IpAddr::V6(address) => Self::V6(address.octets()),
+        }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::V4(octets) => octets,
+            Self::V6(octets) => octets,
+        }
+    }
+}
+
+// === decoders ===
+
+/// A notification; `None` for kinds that this room has no object for.
+pub(super) fn event(message: &Message<'_>) -> Result<Option<Event>, NetlinkError> {
+    Ok(match message.kind {
+        libc::RTM_NEWLINK => link(message)?.map(Event::Link),
+        libc::RTM_DELLINK => link(message)?.map(Event::LinkGone),
+        libc::RTM_NEWADDR => address_of(message)?.map(Event::Address),
+        libc::RTM_DELADDR => address_of(message)?.map(Event::AddressGone),
+        libc::RTM_NEWROUTE => route_of(message)?.map(Event::Route),
+        libc::RTM_DELROUTE => route_of(message)?.map(Event::RouteGone),
+        _ => None,
+    })
+}
+
+pub(super) fn link(message: &Message<'_>) -> Result<Option<Link>, NetlinkError> {
+    let header: [u8; LINK_HEADER] = header(message)?;
+    let [family, _, _, _, i0, i1, i2, i3, f0, f1, f2, f3, ..] = header;
+    // Bridges notify about their ports with their own family.
+    if i32::from(family) != libc::AF_UNSPEC {
+        return Ok(None);
+    }
+    let flags = u32::from_ne_bytes([f0, f1, f2, f3]);
+    let mut link = Link {
+        index: u32::from_ne_bytes([i0, i1, i2, i3]),
+        name: String::new(),
+        kind: LinkKind::Plain,
+        is_up: flags & IFF_UP != 0,
+        is_loopback: flags & IFF_LOOPBACK != 0,
+        mtu: 0,
+        master: None,
+    };
+    for attr in message.attributes(LINK_HEADER)? {
+        match attr.kind {
+            libc::IFLA_IFNAME => link.name = attr.text(),
+            libc::IFLA_MTU => link.mtu = attr.u32()?,
+            libc::IFLA_MASTER => link.master = Some(attr.u32()?),
+            libc::IFLA_LINKINFO => {
+                if let Some(kind) = attr.nested().find_kind(libc::IFLA_INFO_KIND) {
+                    link.kind = LinkKind::from_name(&kind.text());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(Some(link))
+}
+
+pub(super) fn address_of(message: &Message<'_>) -> Result<Option<Address>, NetlinkError> {
+    let [family, length, flags, scope, i0, i1, i2, i3] = header::<ADDRESS_HEADER>(message)?;
+    let Some(family) = family_of(family) else {
+        return Ok(None);
+    };
+    let (mut local, mut peer, mut long_flags) = (None, None, u32::from(flags));
+    for attr in message.attributes(ADDRESS_HEADER)? {
+        match attr.kind {
+            libc::IFA_LOCAL => local = Some(ip(&attr, family)?),
+            libc::IFA_ADDRESS => peer = Some(ip(&attr, family)?),
+            libc::IFA_FLAGS => long_flags = attr.u32()?,
+            _ => {}
+        }
+    }
+    // On point-to-point links IFA_ADDRESS is the other end.
+    let address = local.or(peer).ok_or(NetlinkError::Missing("address"))?;
+    Ok(Prefix::new(address, length).ok().map(|prefix| Address {
+        link: u32::from_ne_bytes([i0, i1, i2, i3]),
+        prefix,
+        scope: Scope(scope),
+        flags: long_flags,
+    }))
+}
+
+pub(super) fn route_of(message: &Message<'_>) -> Result<Option<Route>, NetlinkError> {
+    let header: [u8; ROUTE_HEADER] = header(message)?;
+    let [
+        family,
+        length,
+        source_length,
+        _,
+        table,
+        protocol,
+        scope,
+        kind,
+        ..,
+    ] = header;
+    let [.., f0, f1, f2, f3] = header;
+    let is_clone = u32::from_ne_bytes([f0, f1, f2, f3]) & libc::RTM_F_CLONED != 0;
+    let Some(family) = family_of(family).filter(|_| source_length == 0 && !is_clone) else {
+        return Ok(None);
+    };
+    let mut route = Route {
+        kind: RouteKind::from_number(kind),
+        destination: unspecified(family),
+        table: u32::from(table),
+        protocol,
+        scope: Scope(scope),
+        link: None,
+        gateway: None,
+        source: None,
+        metric: None,
+    };
+    let mut destination = route.destination.addr();
+    for attr in message.attributes(ROUTE_HEADER)? {
+        match attr.kind {
+            libc::RTA_DST => destination = ip(&attr, family)?,
+            libc::RTA_TABLE => route.table = attr.u32()?,
+            libc::RTA_PREFSRC => route.source = Some(ip(&attr, family)?),
+            libc::RTA_PRIORITY => route.metric = Some(attr.u32()?),
+            libc::RTA_MULTIPATH => first_hop(&attr, family, &mut route)?,
+            _ => hop(&attr, family, &mut route)?,
+        }
+    }
+    let prefix = Prefix::new(destination, length).ok();
+    Ok(prefix.map(|destination| Route {
+        destination: destination.trunc(),
+        ..route
+    }))
+}
+
+/// `struct rtnexthop { u16 len; u8 flags; u8 hops; s32 ifindex; }`, then attributes.
+fn first_hop(attr: &Attr<'_>, family: Family, route: &mut Route) -> Result<(), NetlinkError> {
+    let [l0, l1, _, _, i0, i1, i2, i3] = attr.array()?;
+    route.link = Some(u32::from_ne_bytes([i0, i1, i2, i3]));
+    let length = usize::from(u16::from_ne_bytes([l0, l1]));
+    for attr in AttrReader::new(attr.value.get(8..length).unwrap_or_default()) {
+        hop(&attr, family, route)?;
+    }
+    Ok(())
+}
+
+fn hop(attr: &Attr<'_>, family: Family, route: &mut Route) -> Result<(), NetlinkError> {
+    match attr.kind {
+        libc::RTA_OIF => route.link = Some(attr.u32()?),
+        libc::RTA_GATEWAY => route.gateway = Some(ip(attr, family)?),
+        RTA_VIA => {
+            let [f0, f1] = attr.array()?;
+            let gateway = Attr {
+                value: attr.value.get(2..).unwrap_or_default(),
+                ..*attr
+            };
+            let family = u8::try_from(u16::from_ne_bytes([f0, f1]))
+                .ok()
+                .and_then(family_of);
+            if let Some(family) = family {
+                route.gateway = Some(ip(&gateway, family)?);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn header<const N: usize>(message: &Message<'_>) -> Result<[u8; N], NetlinkError> {
+    let short = || NetlinkError::ShortMessage {
+        kind: message.kind,
+        length: message.payload.len(),
+        expected: N,
+    };
+    message.payload.first_chunk().copied().ok_or_else(short)
+}
+
+fn family_of(af: u8) -> Option<Family> {
+    Family::ALL
+        .into_iter()
+        .find(|family| family.af() == u16::from(af))
+}
+
+fn ip(attr: &Attr<'_>, family: Family) -> Result<IpAddr, NetlinkError> {
+    match family {
+        Family::V4 => attr.array::<4>().map(IpAddr::from),
+        Family::V6 => attr.array::<16>().map(IpAddr::from),
+    }
+}
+
+fn unspecified(family: Family) -> Prefix {
+    match family {
+        Family::V4 => Prefix::V4(ipnet::Ipv4Net::default()),
+        Family::V6 => Prefix::V6(ipnet::Ipv6Net::default()),
+    }
+}
