@@ -1,0 +1,21 @@
+//! Flows in memory, for tests of those who delete them.
+
+use super::object::{Flow, FlowFilter};
+use super::{Error, Filters, Flows};
+
+/// A flow table without a kernel.
+#[derive(Debug, Clone, Default)]
+pub struct FakeConntrack {
+    pub flows: Vec<Flow>,
+    /// All filters of all calls, in order.
+    pub asked: Vec<FlowFilter>,
+}
+
+impl Flows for FakeConntrack {
+    fn delete(&mut self, filters: &[FlowFilter]) -> Result<usize, Error> {
+        self.asked.extend_from_slice(filters);
+        let (index, before) = (Filters::new(filters), self.flows.len());
+        self.flows.retain(|flow| !index.match_any(flow));
+        Ok(before - self.flows.len())
+    }
+}
