@@ -79,6 +79,11 @@ impl<K: Ord + Clone, V: PartialEq> Desired<K, V> {
         self.touched.remove(key);
     }
 
+    /// Nothing is to be looked at any more.
+    pub fn settle_all(&mut self) {
+        self.touched.clear();
+    }
+
     #[must_use]
     pub fn touched(&self) -> &BTreeSet<K> {
         &self.touched

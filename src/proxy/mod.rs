@@ -9,6 +9,7 @@
 //! entries of a `Fragment`), hairpin (a third chain of the ruleset), graceful termination (a
 //! weight of 0 and a deadline instead of `DelReal`), health-check node ports (a field of the plan).
 
+pub mod change;
 mod input;
 pub mod plan;
 

@@ -1,27 +1,87 @@
 //! Rules as `iptables-restore` reads them. Pure text.
 
-use crate::firewall::{Action, Direction, IcmpType, Match, Rule};
-use crate::net::{Family, Protocol};
+use std::collections::BTreeMap;
 
-/// The part of a rule behind the chain's name: `-m set … -m comment --comment "…" -j ACCEPT`.
+use crate::firewall::{Action, Chain, Direction, IcmpType, Jump, Match, Ruleset, Table};
+use crate::kernel::iptables::object::{self, ChainName, Guest, Own, Position};
+use crate::kernel::iptables::saved::Saved;
+use crate::net::Family;
+
+/// Everything of a ruleset, table by table. Chain names are constants of ours: one that iptables
+/// would not take is left out, which the golden tests would show.
 #[must_use]
-pub fn rule(rule: &Rule, family: Family) -> String {
-    let mut words = conditions(&rule.matches, family);
-    words.push(comment(rule.comment));
-    words.push(format!("-j {}", action(&rule.action, family)));
+pub fn own(ruleset: &Ruleset) -> Vec<Own> {
+    [Table::Nat, Table::Filter]
+        .into_iter()
+        .map(|table| Own {
+            table: kernel_table(table),
+            chains: ruleset
+                .chains
+                .iter()
+                .filter(|chain| chain.table == table)
+                .filter_map(|chain| chain_of(chain, ruleset.family))
+                .collect(),
+            guests: ruleset
+                .jumps
+                .iter()
+                .filter(|jump| jump.table == table)
+                .filter_map(|jump| guest(jump, ruleset.family))
+                .collect(),
+        })
+        .collect()
+}
+
+/// A ruleset of nothing: what [`own`] would be after clean-up.
+#[must_use]
+pub fn nothing() -> Vec<Own> {
+    [Table::Nat, Table::Filter]
+        .into_iter()
+        .map(|table| Own { table: kernel_table(table), chains: Vec::new(), guests: Vec::new() })
+        .collect()
+}
+
+/// Chains of the service proxy, wanted or left over.
+#[must_use]
+pub fn is_proxy_chain(name: &str) -> bool {
+    name == "KUBE-ROUTER-SERVICES" || name.starts_with("KUBE-ROUTER-SVC-")
+}
+
+/// What `iptables-save` would print of a ruleset that stands.
+#[must_use]
+pub fn saved(ruleset: &Ruleset) -> BTreeMap<object::Table, Saved> {
+    let edits = own(ruleset).into_iter().map(|own| {
+        let table = own.table;
+        (table, Saved::default().changes(&own, is_proxy_chain))
+    });
+    edits.map(|(table, edits)| (table, Saved::after(&edits))).collect()
+}
+
+fn kernel_table(table: Table) -> object::Table {
+    match table {
+        Table::Filter => object::Table::Filter,
+        Table::Nat => object::Table::Nat,
+    }
+}
+
+fn chain_of(chain: &Chain, family: Family) -> Option<object::Chain> {
+    let rules = chain.rules.iter().map(|rule| {
+        let matches = conditions(&rule.matches, family);
+        object::Rule::new(&matches, &format!("-j {}", action(&rule.action, family)), rule.comment)
+    });
+    Some(object::Chain { name: ChainName::new(chain.name).ok()?, rules: rules.collect() })
+}
+
+fn guest(jump: &Jump, family: Family) -> Option<Guest> {
+    Some(Guest {
+        chain: ChainName::new(jump.from).ok()?,
+        position: if jump.first { Position::First } else { Position::Last },
+        rule: object::Rule::new(&conditions(&jump.matches, family), &format!("-j {}", jump.to), jump.comment),
+    })
+}
+
+fn conditions(matches: &[Match], family: Family) -> String {
+    let words: Vec<String> = matches.iter().map(|m| condition(m, family)).collect();
     words.join(" ")
-}
-
-/// Conditions alone, for jumps.
-#[must_use]
-pub fn conditions(matches: &[Match], family: Family) -> Vec<String> {
-    matches.iter().map(|m| condition(m, family)).collect()
-}
-
-/// A comment as an argument; our comments hold no quotes.
-#[must_use]
-pub fn comment(text: &str) -> String {
-    format!("-m comment --comment \"{text}\"")
 }
 
 fn condition(condition: &Match, family: Family) -> String {
@@ -90,10 +150,4 @@ fn action(action: &Action, family: Family) -> String {
         Action::RejectReset => "REJECT --reject-with tcp-reset".to_owned(),
         Action::SourceNat(address) => format!("SNAT --to-source {address} --random-fully"),
     }
-}
-
-/// Whether a rule is one the tools accept: a reset answers TCP only.
-#[must_use]
-pub fn is_sound(rule: &Rule) -> bool {
-    rule.action != Action::RejectReset || rule.matches.contains(&Match::Protocol(Protocol::Tcp))
 }

@@ -1,3 +1,4 @@
 //! Rulesets in the words of a backend.
 
+pub mod ipset;
 pub mod iptables;

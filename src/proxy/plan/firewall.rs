@@ -95,7 +95,7 @@ pub fn ruleset(family: Family, facts: &NodeFacts, settings: &Settings) -> Option
         from: "POSTROUTING",
         matches: vec![Match::IpvsMasqueraded],
         to: MASQUERADE_CHAIN,
-        comment: "kube-router: source of proxied connections",
+        comment: "source of proxied connections",
         first: true,
     }];
     if settings.proxy.service_firewall {
@@ -108,7 +108,7 @@ pub fn ruleset(family: Family, facts: &NodeFacts, settings: &Settings) -> Option
                 directions: ONE,
             }],
             to: SERVICES_CHAIN,
-            comment: "kube-router: traffic to Service addresses",
+            comment: "traffic to Service addresses",
             first: true,
         });
     }

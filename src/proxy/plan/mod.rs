@@ -53,6 +53,7 @@ pub struct Plan {
     claims: Claims,
     fragments: BTreeMap<ObjectName, Arc<Fragment>>,
     noted: BTreeMap<ObjectName, Arc<Fragment>>,
+    services: usize,
     endpoints: usize,
     last: Option<Input>,
 }
@@ -146,12 +147,14 @@ impl Plan {
         if let Some(old) = &old {
             moved.extend(old.entries.iter().map(|entry| entry.key()));
             self.claims.retract(old);
+            self.services = self.services.saturating_sub(usize::from(!old.entries.is_empty()));
             self.fragments.remove(name);
             self.noted.remove(name);
         }
         if let Some(fragment) = fragment {
             moved.extend(fragment.entries.iter().map(|entry| entry.key()));
             self.claims.assert(&fragment);
+            self.services += usize::from(!fragment.entries.is_empty());
             if !fragment.notes.is_empty() {
                 self.noted.insert(name.clone(), Arc::clone(&fragment));
             }
@@ -249,13 +252,34 @@ impl Plan {
     /// Services with at least one virtual server on this node.
     #[must_use]
     pub fn service_count(&self) -> usize {
-        self.fragments.len()
+        self.services
     }
 
     /// Real servers behind all virtual servers.
     #[must_use]
     pub fn endpoint_count(&self) -> usize {
         self.endpoints
+    }
+
+    /// Whether a key belongs to the API server's own Service.
+    #[must_use]
+    pub fn is_api_server(&self, key: &VirtualKey) -> bool {
+        let name = ObjectName::new("default", "kubernetes");
+        let fragment = self.fragments.get(&name);
+        fragment.is_some_and(|f| f.entries.iter().any(|entry| entry.key() == *key))
+    }
+
+    /// How many members a set of one family is to have.
+    #[must_use]
+    pub fn member_count(&self, set: SetDef, family: Family) -> usize {
+        self.members.iter().filter(|((s, m), ())| *s == set && m.family() == family).count()
+    }
+
+    /// Nothing is to be looked at again before the next update.
+    pub fn settle_all(&mut self) {
+        self.virtuals.settle_all();
+        self.vips.settle_all();
+        self.members.settle_all();
     }
 
     /// The input of the last update.

@@ -1,0 +1,63 @@
+//! Sets and members as ipset knows them. Pure.
+
+use crate::firewall::{Member, SetDef, SetKind};
+use crate::kernel::ipset::object::{Definition, Entry, InvalidName, IpProtocol, SetName, SetType};
+use crate::net::{Family, Protocol};
+
+/// ipset's name of a kind.
+#[must_use]
+pub fn type_name(kind: SetKind) -> &'static str {
+    match kind {
+        SetKind::Address => "hash:ip",
+        SetKind::AddressPort => "hash:ip,port",
+        SetKind::Prefix => "hash:net",
+        SetKind::AddressPortPrefix => "hash:ip,port,net",
+    }
+}
+
+/// ipset's type of a kind.
+#[must_use]
+pub fn set_type(kind: SetKind) -> SetType {
+    match kind {
+        SetKind::Address => SetType::HashIp,
+        SetKind::AddressPort => SetType::HashIpPort,
+        SetKind::Prefix => SetType::HashNet,
+        SetKind::AddressPortPrefix => SetType::HashIpPortNet,
+    }
+}
+
+/// The set of one family, sized for its members.
+///
+/// # Errors
+/// Where the name is longer than the kernel takes.
+pub fn definition(set: SetDef, family: Family, members: usize) -> Result<Definition, InvalidName> {
+    let name = SetName::new(set.kernel_name(family))?;
+    Ok(Definition::sized_for(name, set_type(set.kind), family, members))
+}
+
+/// A member as the kernel stores it.
+#[must_use]
+pub fn entry(member: &Member) -> Entry {
+    match *member {
+        Member::Address(address) => Entry::Ip(address),
+        Member::AddressPort(address, protocol, port) => Entry::ip_port(address, protocol, port),
+        Member::Prefix(prefix) => Entry::Net(prefix),
+        Member::AddressPortPrefix(address, protocol, port, prefix) => {
+            Entry::ip_port_net(address, protocol, port, prefix)
+        }
+    }
+}
+
+/// A member as we mean it; `None` for a protocol that no Service has.
+#[must_use]
+pub fn member(entry: &Entry) -> Option<Member> {
+    let protocol = |number: &IpProtocol| Protocol::from_number(number.0);
+    Some(match entry {
+        Entry::Ip(address) => Member::Address(*address),
+        Entry::IpPort(address, number, port) => Member::AddressPort(*address, protocol(number)?, *port),
+        Entry::Net(prefix) => Member::Prefix(*prefix),
+        Entry::IpPortNet(address, number, port, prefix) => {
+            Member::AddressPortPrefix(*address, protocol(number)?, *port, *prefix)
+        }
+    })
+}
