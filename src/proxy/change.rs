@@ -13,8 +13,7 @@ use crate::config::IpvsTimeouts;
 use crate::delta::{Edit, edits};
 use crate::firewall::{Member, SetDef, render};
 use crate::kernel::conntrack::object::FlowFilter;
-use crate::kernel::iptables::object::{Table, TableEdits};
-use crate::kernel::iptables::saved::Saved;
+use crate::kernel::iptables::object::{Saved, Table, TableEdits, parse};
 use crate::kernel::ipvs::object::{Command, VirtualKey, VirtualTable};
 use crate::net::{ByFamily, Family, Protocol};
 use crate::proxy::plan::firewall::{LIMITED, SETS, SVIP, SVIP_PORT};
@@ -26,19 +25,33 @@ use crate::reconcile::Scope;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     SetTimeouts(IpvsTimeouts),
-    SetSysctl { key: String, value: &'static str, was: String },
+    SetSysctl {
+        key: String,
+        value: &'static str,
+        was: String,
+    },
     /// Creates the dummy link or sets it up.
     AddLink,
     /// Sized for this many members.
-    CreateSet { set: SetDef, family: Family, members: usize },
-    ApplyRules { family: Family, edits: Vec<TableEdits> },
+    CreateSet {
+        set: SetDef,
+        family: Family,
+        members: usize,
+    },
+    ApplyRules {
+        family: Family,
+        edits: Vec<TableEdits>,
+    },
     AddMember(SetDef, Member),
     DelMember(SetDef, Member),
     Ipvs(Command),
     AddVip(IpAddr, Vip),
     DelVip(IpAddr),
     DeleteFlows(FlowFilter),
-    DestroySet { set: SetDef, family: Family },
+    DestroySet {
+        set: SetDef,
+        family: Family,
+    },
     DelLink,
 }
 
@@ -70,14 +83,21 @@ impl fmt::Display for Change {
                 write!(f, "sysctl -w {}={value} (was {was})", key.replace('/', "."))
             }
             Self::AddLink => {
-                write!(f, "ip link add {DUMMY_LINK} type dummy; ip link set {DUMMY_LINK} up")
+                write!(
+                    f,
+                    "ip link add {DUMMY_LINK} type dummy; ip link set {DUMMY_LINK} up"
+                )
             }
             Self::CreateSet { set, family, .. } => write!(
                 f,
                 "ipset create {} {} family {}",
                 set.kernel_name(*family),
                 render::ipset::type_name(set.kind),
-                if *family == Family::V4 { "inet" } else { "inet6" }
+                if *family == Family::V4 {
+                    "inet"
+                } else {
+                    "inet6"
+                }
             ),
             Self::ApplyRules { family, edits } => write_rules(f, *family, edits),
             Self::AddMember(set, member) => {
@@ -89,7 +109,11 @@ impl fmt::Display for Change {
             Self::Ipvs(command) => write!(f, "ipvsadm {command}"),
             Self::AddVip(address, vip) => write_vip(f, *address, *vip),
             Self::DelVip(address) => {
-                write!(f, "ip address del {} dev {DUMMY_LINK}", crate::net::host_prefix(*address))
+                write!(
+                    f,
+                    "ip address del {} dev {DUMMY_LINK}",
+                    crate::net::host_prefix(*address)
+                )
             }
             Self::DeleteFlows(filter) => write!(f, "{filter}"),
             Self::DestroySet { set, family } => {
@@ -101,7 +125,11 @@ impl fmt::Display for Change {
 }
 
 fn write_rules(f: &mut fmt::Formatter<'_>, family: Family, edits: &[TableEdits]) -> fmt::Result {
-    let tool = if family == Family::V4 { "iptables-restore" } else { "ip6tables-restore" };
+    let tool = if family == Family::V4 {
+        "iptables-restore"
+    } else {
+        "ip6tables-restore"
+    };
     write!(f, "{tool} --noflush <<END")?;
     for table in edits {
         write!(f, "\n{}", table.to_string().trim_end())?;
@@ -126,14 +154,19 @@ fn write_vip(f: &mut fmt::Formatter<'_>, address: IpAddr, vip: Vip) -> fmt::Resu
 impl Observed {
     /// Believes that everything planned stands; for benches and simulations.
     pub fn assume(&mut self, plan: &Plan) {
-        self.virtuals = plan.virtuals.iter().map(|(k, v)| (*k, Arc::clone(v))).collect();
+        self.virtuals = plan
+            .virtuals
+            .iter()
+            .map(|(k, v)| (*k, Arc::clone(v)))
+            .collect();
         self.vips = plan.vips.iter().map(|(k, v)| (*k, *v)).collect();
         self.members = plan.members.iter().map(|(k, ())| (*k, ())).collect();
         self.link = Some((1, true));
         for ruleset in &plan.host.rulesets {
-            self.sets.extend(ruleset.sets.iter().map(|set| (*set, ruleset.family)));
-            let saved = render::iptables::saved(ruleset);
-            *self.rules.get_mut(ruleset.family) = Some(saved);
+            self.sets
+                .extend(ruleset.sets.iter().map(|set| (*set, ruleset.family)));
+            let tables = parse(&render::iptables::saved(ruleset)).unwrap_or_default();
+            *self.rules.get_mut(ruleset.family) = Some(by_table(tables));
         }
         self.sysctls = plan
             .host
@@ -146,6 +179,15 @@ impl Observed {
             .collect();
         self.timeouts = plan.host.timeouts;
     }
+}
+
+/// The tables we know out of a parsed listing.
+#[must_use]
+pub fn by_table(mut tables: BTreeMap<String, Saved>) -> BTreeMap<Table, Saved> {
+    let known = Table::ALL.into_iter();
+    known
+        .filter_map(|table| Some((table, tables.remove(table.name())?)))
+        .collect()
 }
 
 /// Steps by stage; a stage is finished before the next begins.
@@ -167,7 +209,10 @@ struct Stages {
 #[must_use]
 pub fn changes(plan: &Plan, seen: &Observed, scope: Scope) -> Vec<Change> {
     let touched = scope == Scope::Touched;
-    let mut stages = Stages { host: host_changes(plan, seen), ..Stages::default() };
+    let mut stages = Stages {
+        host: host_changes(plan, seen),
+        ..Stages::default()
+    };
     for edit in edits(&plan.members, &seen.members, touched) {
         stages.member(edit);
     }
@@ -200,11 +245,19 @@ impl Stages {
     fn member(&mut self, edit: Edit<(SetDef, Member), ()>) {
         match edit {
             Edit::Add((set, member), ()) | Edit::Replace((set, member), ..) => {
-                let stage = if set == SVIP_PORT { &mut self.open } else { &mut self.close };
+                let stage = if set == SVIP_PORT {
+                    &mut self.open
+                } else {
+                    &mut self.close
+                };
                 stage.push(Change::AddMember(set, member));
             }
             Edit::Remove((set, member), ()) => {
-                let stage = if set == SVIP_PORT { &mut self.unopen } else { &mut self.unclose };
+                let stage = if set == SVIP_PORT {
+                    &mut self.unopen
+                } else {
+                    &mut self.unclose
+                };
                 stage.push(Change::DelMember(set, member));
             }
         }
@@ -213,13 +266,15 @@ impl Stages {
     fn virtual_server(&mut self, edit: Edit<VirtualKey, Arc<VirtualTable>>) {
         match edit {
             Edit::Add(key, wanted) => {
-                self.serve.push(Change::Ipvs(Command::AddVirtual(wanted.server)));
+                self.serve
+                    .push(Change::Ipvs(Command::AddVirtual(wanted.server)));
                 let add = |real| Change::Ipvs(Command::AddReal(key, real));
                 self.serve.extend(wanted.reals.iter().copied().map(add));
             }
             Edit::Remove(key, held) => {
                 self.unserve.push(Change::Ipvs(Command::DelVirtual(key)));
-                self.flows.extend(held.reals.iter().filter_map(|real| flows(key, real.key)));
+                self.flows
+                    .extend(held.reals.iter().filter_map(|real| flows(key, real.key)));
             }
             Edit::Replace(key, wanted, held) => self.replace(key, &wanted, &held),
         }
@@ -227,7 +282,8 @@ impl Stages {
 
     fn replace(&mut self, key: VirtualKey, wanted: &VirtualTable, held: &VirtualTable) {
         if wanted.server != held.server {
-            self.serve.push(Change::Ipvs(Command::SetVirtual(wanted.server)));
+            self.serve
+                .push(Change::Ipvs(Command::SetVirtual(wanted.server)));
         }
         let by_key = |table: &VirtualTable| -> BTreeMap<_, _> {
             table.reals.iter().map(|real| (real.key, *real)).collect()
@@ -235,9 +291,12 @@ impl Stages {
         let (wanted, held) = (by_key(wanted), by_key(held));
         for (real, server) in &wanted {
             match held.get(real) {
-                None => self.serve.push(Change::Ipvs(Command::AddReal(key, *server))),
+                None => self
+                    .serve
+                    .push(Change::Ipvs(Command::AddReal(key, *server))),
                 Some(old) if old != server => {
-                    self.serve.push(Change::Ipvs(Command::SetReal(key, *server)));
+                    self.serve
+                        .push(Change::Ipvs(Command::SetReal(key, *server)));
                 }
                 Some(_) => {}
             }
@@ -250,7 +309,8 @@ impl Stages {
 
     fn finish(mut self) -> Vec<Change> {
         // Ranges before the limit that asks for them; the address itself leaves last.
-        self.close.sort_by_key(|change| matches!(change, Change::AddMember(set, _) if *set == LIMITED));
+        self.close
+            .sort_by_key(|change| matches!(change, Change::AddMember(set, _) if *set == LIMITED));
         self.unclose.sort_by_key(|change| match change {
             Change::DelMember(set, _) if *set == LIMITED => 0,
             Change::DelMember(set, _) if *set == SVIP => 2,
@@ -277,14 +337,16 @@ impl Stages {
 /// Tracked datagrams would go on to an endpoint that is gone: nothing else tells their sender.
 fn flows(key: VirtualKey, real: crate::kernel::ipvs::object::RealKey) -> Option<Change> {
     match key {
-        VirtualKey::Address { address, protocol, port } if protocol != Protocol::Tcp => {
-            Some(Change::DeleteFlows(FlowFilter {
-                protocol,
-                orig_dst: address,
-                orig_dport: port,
-                reply_src: Some((real.address, real.port)),
-            }))
-        }
+        VirtualKey::Address {
+            address,
+            protocol,
+            port,
+        } if protocol != Protocol::Tcp => Some(Change::DeleteFlows(FlowFilter {
+            protocol,
+            orig_dst: address,
+            orig_dport: port,
+            reply_src: Some((real.address, real.port)),
+        })),
         _ => None,
     }
 }
@@ -305,17 +367,27 @@ fn host_changes(plan: &Plan, seen: &Observed) -> Vec<Change> {
             Wanted::Exactly(value) => (was != value).then_some(value),
             Wanted::InsteadOf { old, new } => (was == old).then_some(new),
         }?;
-        Some(Change::SetSysctl { key: sysctl.key.clone(), value, was: was.to_owned() })
+        Some(Change::SetSysctl {
+            key: sysctl.key.clone(),
+            value,
+            was: was.to_owned(),
+        })
     }));
     for ruleset in &plan.host.rulesets {
         let family = ruleset.family;
-        let missing = ruleset.sets.iter().filter(|set| !seen.sets.contains(&(**set, family)));
+        let missing = ruleset
+            .sets
+            .iter()
+            .filter(|set| !seen.sets.contains(&(**set, family)));
         steps.extend(missing.map(|set| Change::CreateSet {
             set: *set,
             family,
             members: plan.member_count(*set, family),
         }));
-        let edits = rule_edits(&render::iptables::own(ruleset), seen.rules.get(family).as_ref());
+        let edits = rule_edits(
+            &render::iptables::own(ruleset),
+            seen.rules.get(family).as_ref(),
+        );
         if !edits.is_empty() {
             steps.push(Change::ApplyRules { family, edits });
         }
@@ -340,7 +412,9 @@ fn rule_edits(
     let nothing = Saved::default();
     own.iter()
         .map(|own| {
-            let saved = saved.and_then(|tables| tables.get(&own.table)).unwrap_or(&nothing);
+            let saved = saved
+                .and_then(|tables| tables.get(&own.table))
+                .unwrap_or(&nothing);
             saved.changes(own, render::iptables::is_proxy_chain)
         })
         .filter(|edits| !edits.is_empty())
@@ -351,7 +425,11 @@ fn rule_edits(
 #[must_use]
 pub fn removal(seen: &Observed) -> Vec<Change> {
     let mut steps: Vec<Change> = seen.vips.keys().map(|vip| Change::DelVip(*vip)).collect();
-    steps.extend(seen.virtuals.keys().map(|key| Change::Ipvs(Command::DelVirtual(*key))));
+    steps.extend(
+        seen.virtuals
+            .keys()
+            .map(|key| Change::Ipvs(Command::DelVirtual(*key))),
+    );
     for (key, table) in &seen.virtuals {
         steps.extend(table.reals.iter().filter_map(|real| flows(*key, real.key)));
     }
@@ -363,7 +441,10 @@ pub fn removal(seen: &Observed) -> Vec<Change> {
         }
     }
     let ours = seen.sets.iter().filter(|(set, _)| SETS.contains(set));
-    steps.extend(ours.map(|(set, family)| Change::DestroySet { set: *set, family: *family }));
+    steps.extend(ours.map(|(set, family)| Change::DestroySet {
+        set: *set,
+        family: *family,
+    }));
     if seen.link.is_some() {
         steps.push(Change::DelLink);
     }

@@ -12,5 +12,7 @@
 pub mod change;
 mod input;
 pub mod plan;
+mod print;
 
 pub use input::{Input, Settings};
+pub use print::print;

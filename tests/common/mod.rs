@@ -152,7 +152,10 @@ pub fn settings() -> Settings {
                 "203.0.113.0/24".parse().unwrap(),
                 "2001:db8::/32".parse().unwrap(),
             ],
-            load_balancer_ranges: vec!["198.51.100.0/24".parse().unwrap()],
+            load_balancer_ranges: vec![
+                "198.51.100.0/24".parse().unwrap(),
+                "2001:db8::/32".parse().unwrap(),
+            ],
             node_ports: 30000..=32767,
             strict_external_ips: true,
             cache_sync_timeout: Duration::from_secs(60),

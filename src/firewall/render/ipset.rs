@@ -32,7 +32,12 @@ pub fn set_type(kind: SetKind) -> SetType {
 /// Where the name is longer than the kernel takes.
 pub fn definition(set: SetDef, family: Family, members: usize) -> Result<Definition, InvalidName> {
     let name = SetName::new(set.kernel_name(family))?;
-    Ok(Definition::sized_for(name, set_type(set.kind), family, members))
+    Ok(Definition::sized_for(
+        name,
+        set_type(set.kind),
+        family,
+        members,
+    ))
 }
 
 /// A member as the kernel stores it.
@@ -54,7 +59,9 @@ pub fn member(entry: &Entry) -> Option<Member> {
     let protocol = |number: &IpProtocol| Protocol::from_number(number.0);
     Some(match entry {
         Entry::Ip(address) => Member::Address(*address),
-        Entry::IpPort(address, number, port) => Member::AddressPort(*address, protocol(number)?, *port),
+        Entry::IpPort(address, number, port) => {
+            Member::AddressPort(*address, protocol(number)?, *port)
+        }
         Entry::Net(prefix) => Member::Prefix(*prefix),
         Entry::IpPortNet(address, number, port, prefix) => {
             Member::AddressPortPrefix(*address, protocol(number)?, *port, *prefix)

@@ -1,10 +1,9 @@
 //! Rules as `iptables-restore` reads them. Pure text.
 
-use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use crate::firewall::{Action, Chain, Direction, IcmpType, Jump, Match, Ruleset, Table};
 use crate::kernel::iptables::object::{self, ChainName, Guest, Own, Position};
-use crate::kernel::iptables::saved::Saved;
 use crate::net::Family;
 
 /// Everything of a ruleset, table by table. Chain names are constants of ours: one that iptables
@@ -36,7 +35,11 @@ pub fn own(ruleset: &Ruleset) -> Vec<Own> {
 pub fn nothing() -> Vec<Own> {
     [Table::Nat, Table::Filter]
         .into_iter()
-        .map(|table| Own { table: kernel_table(table), chains: Vec::new(), guests: Vec::new() })
+        .map(|table| Own {
+            table: kernel_table(table),
+            chains: Vec::new(),
+            guests: Vec::new(),
+        })
         .collect()
 }
 
@@ -46,14 +49,29 @@ pub fn is_proxy_chain(name: &str) -> bool {
     name == "KUBE-ROUTER-SERVICES" || name.starts_with("KUBE-ROUTER-SVC-")
 }
 
-/// What `iptables-save` would print of a ruleset that stands.
+/// What `iptables-save` prints of a ruleset that stands, and of nothing else.
 #[must_use]
-pub fn saved(ruleset: &Ruleset) -> BTreeMap<object::Table, Saved> {
-    let edits = own(ruleset).into_iter().map(|own| {
-        let table = own.table;
-        (table, Saved::default().changes(&own, is_proxy_chain))
-    });
-    edits.map(|(table, edits)| (table, Saved::after(&edits))).collect()
+pub fn saved(ruleset: &Ruleset) -> String {
+    let mut text = String::new();
+    for own in own(ruleset) {
+        let _ = writeln!(text, "*{}", own.table);
+        for guest in &own.guests {
+            let _ = writeln!(text, ":{} ACCEPT [0:0]", guest.chain);
+        }
+        for chain in &own.chains {
+            let _ = writeln!(text, ":{} - [0:0]", chain.name);
+        }
+        for guest in &own.guests {
+            let _ = writeln!(text, "-A {} {}", guest.chain, guest.rule);
+        }
+        for chain in &own.chains {
+            for rule in &chain.rules {
+                let _ = writeln!(text, "-A {} {rule}", chain.name);
+            }
+        }
+        text.push_str("COMMIT\n");
+    }
+    text
 }
 
 fn kernel_table(table: Table) -> object::Table {
@@ -66,16 +84,31 @@ fn kernel_table(table: Table) -> object::Table {
 fn chain_of(chain: &Chain, family: Family) -> Option<object::Chain> {
     let rules = chain.rules.iter().map(|rule| {
         let matches = conditions(&rule.matches, family);
-        object::Rule::new(&matches, &format!("-j {}", action(&rule.action, family)), rule.comment)
+        object::Rule::new(
+            &matches,
+            &format!("-j {}", action(&rule.action, family)),
+            rule.comment,
+        )
     });
-    Some(object::Chain { name: ChainName::new(chain.name).ok()?, rules: rules.collect() })
+    Some(object::Chain {
+        name: ChainName::new(chain.name).ok()?,
+        rules: rules.collect(),
+    })
 }
 
 fn guest(jump: &Jump, family: Family) -> Option<Guest> {
     Some(Guest {
         chain: ChainName::new(jump.from).ok()?,
-        position: if jump.first { Position::First } else { Position::Last },
-        rule: object::Rule::new(&conditions(&jump.matches, family), &format!("-j {}", jump.to), jump.comment),
+        position: if jump.first {
+            Position::First
+        } else {
+            Position::Last
+        },
+        rule: object::Rule::new(
+            &conditions(&jump.matches, family),
+            &format!("-j {}", jump.to),
+            jump.comment,
+        ),
     })
 }
 

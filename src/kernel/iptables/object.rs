@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+pub use super::saved::{Saved, parse};
+
 /// What the comment of every rule of ours starts with.
 pub const COMMENT_PREFIX: &str = "kube-router:";
 

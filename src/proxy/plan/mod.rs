@@ -15,7 +15,6 @@ pub mod endpoints;
 pub mod firewall;
 pub mod host;
 pub mod node_ports;
-mod print;
 pub mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,7 +146,9 @@ impl Plan {
         if let Some(old) = &old {
             moved.extend(old.entries.iter().map(|entry| entry.key()));
             self.claims.retract(old);
-            self.services = self.services.saturating_sub(usize::from(!old.entries.is_empty()));
+            self.services = self
+                .services
+                .saturating_sub(usize::from(!old.entries.is_empty()));
             self.fragments.remove(name);
             self.noted.remove(name);
         }
@@ -272,7 +273,10 @@ impl Plan {
     /// How many members a set of one family is to have.
     #[must_use]
     pub fn member_count(&self, set: SetDef, family: Family) -> usize {
-        self.members.iter().filter(|((s, m), ())| *s == set && m.family() == family).count()
+        self.members
+            .iter()
+            .filter(|((s, m), ())| *s == set && m.family() == family)
+            .count()
     }
 
     /// Nothing is to be looked at again before the next update.

@@ -1,1 +1,0 @@
-//! The plan as an administrator's tools would show it.
