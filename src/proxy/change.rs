@@ -149,6 +149,33 @@ fn write_vip(f: &mut fmt::Formatter<'_>, address: IpAddr, vip: Vip) -> fmt::Resu
     Ok(())
 }
 
+impl Change {
+    /// What sort of step it is, for the count of changes.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::SetTimeouts(_) => "set-timeouts",
+            Self::SetSysctl { .. } => "set-sysctl",
+            Self::AddLink => "add-link",
+            Self::CreateSet { .. } => "create-set",
+            Self::ApplyRules { .. } => "apply-rules",
+            Self::AddMember(..) => "add-member",
+            Self::DelMember(..) => "del-member",
+            Self::Ipvs(Command::AddVirtual(_)) => "add-virtual",
+            Self::Ipvs(Command::SetVirtual(_)) => "set-virtual",
+            Self::Ipvs(Command::DelVirtual(_)) => "del-virtual",
+            Self::Ipvs(Command::AddReal(..)) => "add-real",
+            Self::Ipvs(Command::SetReal(..)) => "set-real",
+            Self::Ipvs(Command::DelReal(..)) => "del-real",
+            Self::AddVip(..) => "add-vip",
+            Self::DelVip(_) => "del-vip",
+            Self::DeleteFlows(_) => "delete-flows",
+            Self::DestroySet { .. } => "destroy-set",
+            Self::DelLink => "del-link",
+        }
+    }
+}
+
 // === impl Observed ===
 
 impl Observed {
@@ -234,7 +261,7 @@ pub fn changes(plan: &Plan, seen: &Observed, scope: Scope) -> Vec<Change> {
 /// The API server's own Service goes first: everything on the node leans on it.
 fn is_first(change: &Change, plan: &Plan) -> bool {
     match change {
-        Change::Ipvs(command) => plan.is_api_server(&command.virtual_key()),
+        Change::Ipvs(command) => plan.is_api_server(&command.key()),
         _ => false,
     }
 }

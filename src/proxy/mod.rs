@@ -9,10 +9,17 @@
 //! entries of a `Fragment`), hairpin (a third chain of the ruleset), graceful termination (a
 //! weight of 0 and a deadline instead of `DelReal`), health-check node ports (a field of the plan).
 
+mod apply;
 pub mod change;
+mod controller;
 mod input;
+mod kernel;
+mod observe;
 pub mod plan;
 mod print;
 
+pub use apply::Withheld;
+pub use controller::Proxy;
 pub use input::{Input, Settings};
+pub use kernel::{Fault, HeldSet, Kernel};
 pub use print::print;

@@ -77,6 +77,12 @@ pub trait Controller {
         "change"
     }
 
+    /// A cheap look whether somebody else changed what is ours, between read-backs: at most a few
+    /// requests. `true` asks for a read-back now.
+    fn glance(&mut self, _seen: &Self::Observed) -> bool {
+        false
+    }
+
     /// When the controller wants to be woken without any event, `None` for never.
     fn next_deadline(&self) -> Option<Instant> {
         None

@@ -10,8 +10,8 @@ use tracing::{debug, info, warn};
 use super::{Controller, Failure, Inbox, Outcome, Pacer, PartHealth, Pass, PassRecord, Scope};
 use crate::metrics::ControllerMetrics;
 
-/// The loop wakes up at least this often to show that it is alive.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+/// The loop wakes up at least this often to show that it is alive and to glance at the kernel.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// One controller with its loop and its belief about the kernel.
 pub struct Runner<C: Controller, B> {
@@ -75,6 +75,9 @@ impl<C: Controller, B: Inbox<C::Input>> Runner<C, B> {
             self.health.beat(now);
             if let Some(pass) = self.pacer.due(now) {
                 self.pass(pass, now);
+            } else if self.seen.as_ref().is_some_and(|seen| self.controller.glance(seen)) {
+                // What was programmed is not there any more: at once, not at the next timer.
+                self.pacer.foreign_change();
             }
         }
     }

@@ -66,7 +66,11 @@ fn slice(number: u32, ready: u32) -> EndpointSlice {
         name: ObjectName::new(Arc::clone(&owner.namespace), format!("{}-x", owner.name)),
         service: owner.name,
         family: Family::V4,
-        ports: vec![SlicePort { name: "http".into(), protocol: Protocol::Tcp, port: 8080 }],
+        ports: vec![SlicePort {
+            name: "http".into(),
+            protocol: Protocol::Tcp,
+            port: 8080,
+        }],
         endpoints: (0..ENDPOINTS)
             .map(|e| Endpoint {
                 address: v4([10, 128, 0, 1], number * ENDPOINTS + e),
@@ -130,7 +134,10 @@ fn warm(c: &mut Criterion) {
                 turn += 1;
                 plan.update(&inputs[turn % 2]);
                 let steps = changes(&plan, &seen, Scope::Touched);
-                assert!(steps.len() <= 2, "more steps than one endpoint explains: {steps:?}");
+                assert!(
+                    steps.len() <= 2,
+                    "more steps than one endpoint explains: {steps:?}"
+                );
                 black_box(steps)
             });
         });
