@@ -17,9 +17,11 @@ mod kernel;
 mod observe;
 pub mod plan;
 mod print;
+mod rooms;
 
 pub use apply::Withheld;
 pub use controller::Proxy;
 pub use input::{Input, Settings};
 pub use kernel::{Fault, HeldSet, Kernel};
 pub use print::print;
+pub use rooms::{HostKernel, OpenError, RoomKernel};

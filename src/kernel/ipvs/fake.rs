@@ -114,6 +114,10 @@ impl Table for FakeIpvs {
         Ok(self.timeouts)
     }
 
+    fn virtual_server(&mut self, key: &VirtualKey) -> Result<Option<VirtualServer>, IpvsError> {
+        Ok(self.table.get(key).map(|(server, _)| *server))
+    }
+
     fn set_timeouts(&mut self, timeouts: &Timeouts) -> Result<(), IpvsError> {
         let keep = |new: u32, old: u32| if new == 0 { old } else { new };
         self.timeouts = Timeouts {

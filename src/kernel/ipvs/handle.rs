@@ -32,6 +32,9 @@ pub trait Table {
     /// How long idle connections are kept.
     fn timeouts(&mut self) -> Result<Timeouts, IpvsError>;
 
+    /// One virtual server, without its real ones: one request; `None` if it is not there.
+    fn virtual_server(&mut self, key: &VirtualKey) -> Result<Option<VirtualServer>, IpvsError>;
+
     /// Changes how long idle connections are kept; a 0 leaves that value as it is.
     fn set_timeouts(&mut self, timeouts: &Timeouts) -> Result<(), IpvsError>;
 }
@@ -194,6 +197,14 @@ impl Table for Ipvs {
     fn timeouts(&mut self) -> Result<Timeouts, IpvsError> {
         let replies = self.socket.request(&wire::get_timeouts(self.family))?;
         Ok(wire::decode_timeouts(&replies.first()?)?)
+    }
+
+    fn virtual_server(&mut self, key: &VirtualKey) -> Result<Option<VirtualServer>, IpvsError> {
+        match self.socket.request(&wire::get_virtual(self.family, key)) {
+            Ok(replies) => Ok(Some(wire::decode_virtual(&replies.first()?)?.0)),
+            Err(error) if error.is(libc::ESRCH) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn set_timeouts(&mut self, timeouts: &Timeouts) -> Result<(), IpvsError> {

@@ -130,6 +130,15 @@ pub(super) fn list_virtuals(family: FamilyId) -> Request {
     family.request(cmd::GET_SERVICE, VERSION, 0)
 }
 
+/// Asks for one virtual server.
+pub(super) fn get_virtual(family: FamilyId, key: &VirtualKey) -> Request {
+    let mut request = family.request(cmd::GET_SERVICE, VERSION, 0);
+    request
+        .attributes()
+        .nest(top::SERVICE, |nest| put_key(nest, key));
+    request
+}
+
 /// Lists the real servers of a virtual server; to be dumped. The kernel answers a missing virtual
 /// server with an empty list.
 pub(super) fn list_reals(family: FamilyId, key: &VirtualKey) -> Request {
