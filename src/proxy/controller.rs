@@ -165,7 +165,11 @@ impl<K: Kernel> Controller for Proxy<K> {
     fn glance(&mut self, seen: &Observed) -> bool {
         use std::ops::Bound::{Excluded, Unbounded};
         let after = self.glanced.map_or(Unbounded, Excluded);
-        let next = seen.virtuals.range((after, Unbounded)).next().or_else(|| seen.virtuals.iter().next());
+        let next = seen
+            .virtuals
+            .range((after, Unbounded))
+            .next()
+            .or_else(|| seen.virtuals.iter().next());
         let Some((key, _)) = next else { return false };
         self.glanced = Some(*key);
         matches!(self.kernel.has_virtual(key), Ok(false))

@@ -65,14 +65,18 @@ impl HostKernel {
         let room = |what| move |source: Fault| OpenError::Room { what, source };
         Ok(Self {
             ipvs: Ipvs::open().map_err(OpenError::Ipvs)?,
-            rtnl: Rtnl::open().map_err(Into::into).map_err(room("rtnetlink"))?,
+            rtnl: Rtnl::open()
+                .map_err(Into::into)
+                .map_err(room("rtnetlink"))?,
             ipset: Ipset::open().map_err(Into::into).map_err(room("ipset"))?,
             iptables: ByFamily {
                 v4: Iptables::open(Family::V4).ok(),
                 v6: Iptables::open(Family::V6).ok(),
             },
             sysctl: Sysctl::new(),
-            conntrack: Conntrack::open().map_err(Into::into).map_err(room("conntrack"))?,
+            conntrack: Conntrack::open()
+                .map_err(Into::into)
+                .map_err(room("conntrack"))?,
         })
     }
 }
@@ -97,7 +101,9 @@ where
     fn ipvs(&mut self, commands: &[Command]) -> Vec<Result<(), Fault>> {
         let verdicts = self.ipvs.apply(commands);
         let pairs = commands.iter().zip(verdicts);
-        pairs.map(|(command, verdict)| self.second_try(command, verdict)).collect()
+        pairs
+            .map(|(command, verdict)| self.second_try(command, verdict))
+            .collect()
     }
 
     fn timeouts(&mut self) -> Result<IpvsTimeouts, Fault> {
@@ -111,7 +117,10 @@ where
     }
 
     fn link(&mut self) -> Result<Option<(u32, bool)>, Fault> {
-        Ok(self.rtnl.link(DUMMY_LINK)?.map(|link| (link.index, link.is_up)))
+        Ok(self
+            .rtnl
+            .link(DUMMY_LINK)?
+            .map(|link| (link.index, link.is_up)))
     }
 
     fn add_link(&mut self) -> Result<(u32, bool), Fault> {
@@ -133,9 +142,16 @@ where
             }
         }
         let mut routes: BTreeMap<IpAddr, Vec<Option<IpAddr>>> = BTreeMap::new();
-        let query = RouteQuery { table: Some(TABLE_LOCAL), link: Some(link), ..RouteQuery::default() };
+        let query = RouteQuery {
+            table: Some(TABLE_LOCAL),
+            link: Some(link),
+            ..RouteQuery::default()
+        };
         for route in self.rtnl.routes(query)? {
-            routes.entry(route.destination.addr()).or_default().push(route.source);
+            routes
+                .entry(route.destination.addr())
+                .or_default()
+                .push(route.source);
         }
         for (address, vip) in &mut vips {
             // A second route with another source would be chosen by chance: not right.
@@ -149,7 +165,10 @@ where
 
     fn add_vips(&mut self, link: u32, vips: &[(IpAddr, IpAddr)]) -> Vec<Result<(), Fault>> {
         let verdicts = self.rtnl.add_vips(link, vips);
-        verdicts.into_iter().map(|verdict| verdict.map(drop).map_err(Into::into)).collect()
+        verdicts
+            .into_iter()
+            .map(|verdict| verdict.map(drop).map_err(Into::into))
+            .collect()
     }
 
     fn del_vips(&mut self, link: u32, vips: &[IpAddr]) -> Vec<Result<(), Fault>> {
@@ -164,7 +183,11 @@ where
     fn sets(&mut self) -> Result<Vec<HeldSet>, Fault> {
         let mut held = Vec::new();
         for family in Family::ALL {
-            let prefix = SetDef { name: "kube-router-", ..SETS[0] }.kernel_name(family);
+            let prefix = SetDef {
+                name: "kube-router-",
+                ..SETS[0]
+            }
+            .kernel_name(family);
             for listed in self.ipset.list(&Selector::Prefix(prefix), true)? {
                 let definition = &listed.definition;
                 let known = SETS.iter().find(|set| {
@@ -173,8 +196,16 @@ where
                         && definition.family == family
                 });
                 let Some(set) = known else { continue };
-                let members = listed.entries.iter().filter_map(render::ipset::member).collect();
-                held.push(HeldSet { set: *set, family, members });
+                let members = listed
+                    .entries
+                    .iter()
+                    .filter_map(render::ipset::member)
+                    .collect();
+                held.push(HeldSet {
+                    set: *set,
+                    family,
+                    members,
+                });
             }
         }
         Ok(held)
@@ -186,23 +217,37 @@ where
     }
 
     fn destroy_set(&mut self, set: SetDef, family: Family) -> Result<(), Fault> {
-        Ok(self.ipset.destroy(&SetName::new(set.kernel_name(family))?)?)
+        Ok(self
+            .ipset
+            .destroy(&SetName::new(set.kernel_name(family))?)?)
     }
 
-    fn add_members(&mut self, set: SetDef, family: Family, members: &[Member]) -> Result<(), Fault> {
+    fn add_members(
+        &mut self,
+        set: SetDef,
+        family: Family,
+        members: &[Member],
+    ) -> Result<(), Fault> {
         let entries: Vec<_> = members.iter().map(render::ipset::entry).collect();
         let name = SetName::new(set.kernel_name(family))?;
         Ok(self.ipset.add(&name, &entries, Existing::Ignored)?)
     }
 
-    fn del_members(&mut self, set: SetDef, family: Family, members: &[Member]) -> Result<(), Fault> {
+    fn del_members(
+        &mut self,
+        set: SetDef,
+        family: Family,
+        members: &[Member],
+    ) -> Result<(), Fault> {
         let entries: Vec<_> = members.iter().map(render::ipset::entry).collect();
         let name = SetName::new(set.kernel_name(family))?;
         Ok(self.ipset.del(&name, &entries, Existing::Ignored)?)
     }
 
     fn rules(&mut self, family: Family) -> Result<Option<BTreeMap<Table, Saved>>, Fault> {
-        let Some(iptables) = self.iptables.get_mut(family) else { return Ok(None) };
+        let Some(iptables) = self.iptables.get_mut(family) else {
+            return Ok(None);
+        };
         let mut tables = BTreeMap::new();
         for table in [Table::Nat, Table::Filter] {
             tables.insert(table, iptables.save(table)?);
@@ -214,7 +259,11 @@ where
         match self.iptables.get_mut(family) {
             Some(iptables) => Ok(iptables.restore(edits)?),
             None => {
-                let tool = if family == Family::V4 { "iptables" } else { "ip6tables" };
+                let tool = if family == Family::V4 {
+                    "iptables"
+                } else {
+                    "ip6tables"
+                };
                 Err(format!("{tool} is not installed: install the package iptables").into())
             }
         }
@@ -241,7 +290,11 @@ where
 impl<I: ipvs::Table, R, S, T, P, F> RoomKernel<I, R, S, T, P, F> {
     /// What is there as wanted, or gone as wanted, is no failure; a real server that is there
     /// otherwise than believed is set right at once.
-    fn second_try(&mut self, command: &Command, verdict: Result<(), IpvsError>) -> Result<(), Fault> {
+    fn second_try(
+        &mut self,
+        command: &Command,
+        verdict: Result<(), IpvsError>,
+    ) -> Result<(), Fault> {
         let other = match (command, &verdict) {
             (Command::AddReal(key, real), Err(IpvsError::RealExists(..))) => {
                 Command::SetReal(*key, *real)
@@ -254,7 +307,10 @@ impl<I: ipvs::Table, R, S, T, P, F> RoomKernel<I, R, S, T, P, F> {
             _ => return verdict.map_err(Into::into),
         };
         let again = self.ipvs.apply(&[other]);
-        again.into_iter().next().unwrap_or(Ok(())).map_err(Into::into)
+        again
+            .into_iter()
+            .next()
+            .unwrap_or(Ok(()))
+            .map_err(Into::into)
     }
 }
-

@@ -75,7 +75,11 @@ impl<C: Controller, B: Inbox<C::Input>> Runner<C, B> {
             self.health.beat(now);
             if let Some(pass) = self.pacer.due(now) {
                 self.pass(pass, now);
-            } else if self.seen.as_ref().is_some_and(|seen| self.controller.glance(seen)) {
+            } else if self
+                .seen
+                .as_ref()
+                .is_some_and(|seen| self.controller.glance(seen))
+            {
                 // What was programmed is not there any more: at once, not at the next timer.
                 self.pacer.foreign_change();
             }
