@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use crate::config::IpvsTimeouts;
 use crate::delta::{Edit, edits};
-use crate::firewall::{Member, SetDef, render};
+use crate::firewall::{
+    Member, SetDef, is_proxy_chain, no_rules, own_rules, saved_rules, set_type_name,
+};
 use crate::kernel::conntrack::object::FlowFilter;
 use crate::kernel::iptables::object::{Saved, Table, TableEdits, parse};
 use crate::kernel::ipvs::object::{Command, VirtualKey, VirtualTable};
@@ -92,7 +94,7 @@ impl fmt::Display for Change {
                 f,
                 "ipset create {} {} family {}",
                 set.kernel_name(*family),
-                render::ipset::type_name(set.kind),
+                set_type_name(set.kind),
                 if *family == Family::V4 {
                     "inet"
                 } else {
@@ -192,7 +194,7 @@ impl Observed {
         for ruleset in &plan.host.rulesets {
             self.sets
                 .extend(ruleset.sets.iter().map(|set| (*set, ruleset.family)));
-            let tables = parse(&render::iptables::saved(ruleset)).unwrap_or_default();
+            let tables = parse(&saved_rules(ruleset)).unwrap_or_default();
             *self.rules.get_mut(ruleset.family) = Some(by_table(tables));
         }
         self.sysctls = plan
@@ -411,10 +413,7 @@ fn host_changes(plan: &Plan, seen: &Observed) -> Vec<Change> {
             family,
             members: plan.member_count(*set, family),
         }));
-        let edits = rule_edits(
-            &render::iptables::own(ruleset),
-            seen.rules.get(family).as_ref(),
-        );
+        let edits = rule_edits(&own_rules(ruleset), seen.rules.get(family).as_ref());
         if !edits.is_empty() {
             steps.push(Change::ApplyRules { family, edits });
         }
@@ -442,7 +441,7 @@ fn rule_edits(
             let saved = saved
                 .and_then(|tables| tables.get(&own.table))
                 .unwrap_or(&nothing);
-            saved.changes(own, render::iptables::is_proxy_chain)
+            saved.changes(own, is_proxy_chain)
         })
         .filter(|edits| !edits.is_empty())
         .collect()
@@ -462,7 +461,7 @@ pub fn removal(seen: &Observed) -> Vec<Change> {
     }
     for family in Family::ALL {
         let saved = seen.rules.get(family).as_ref();
-        let edits = rule_edits(&render::iptables::nothing(), saved);
+        let edits = rule_edits(&no_rules(), saved);
         if !edits.is_empty() {
             steps.push(Change::ApplyRules { family, edits });
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::config::IpvsTimeouts;
-use crate::firewall::{Member, SetDef, render};
+use crate::firewall::{Member, SetDef, set_definition, set_entry, set_member, set_type};
 use crate::kernel::conntrack::{Conntrack, FlowFilter, Flows};
 use crate::kernel::ipset::{Existing, Ipset, Selector, SetName, Sets};
 use crate::kernel::iptables::{Iptables, RuleTables, Saved, Table, TableEdits};
@@ -192,15 +192,11 @@ where
                 let definition = &listed.definition;
                 let known = SETS.iter().find(|set| {
                     set.kernel_name(family) == definition.name.as_str()
-                        && render::ipset::set_type(set.kind) == definition.kind
+                        && set_type(set.kind) == definition.kind
                         && definition.family == family
                 });
                 let Some(set) = known else { continue };
-                let members = listed
-                    .entries
-                    .iter()
-                    .filter_map(render::ipset::member)
-                    .collect();
+                let members = listed.entries.iter().filter_map(set_member).collect();
                 held.push(HeldSet {
                     set: *set,
                     family,
@@ -212,7 +208,7 @@ where
     }
 
     fn create_set(&mut self, set: SetDef, family: Family, members: usize) -> Result<(), Fault> {
-        let definition = render::ipset::definition(set, family, members)?;
+        let definition = set_definition(set, family, members)?;
         Ok(self.ipset.create(&definition)?)
     }
 
@@ -228,7 +224,7 @@ where
         family: Family,
         members: &[Member],
     ) -> Result<(), Fault> {
-        let entries: Vec<_> = members.iter().map(render::ipset::entry).collect();
+        let entries: Vec<_> = members.iter().map(set_entry).collect();
         let name = SetName::new(set.kernel_name(family))?;
         Ok(self.ipset.add(&name, &entries, Existing::Ignored)?)
     }
@@ -239,7 +235,7 @@ where
         family: Family,
         members: &[Member],
     ) -> Result<(), Fault> {
-        let entries: Vec<_> = members.iter().map(render::ipset::entry).collect();
+        let entries: Vec<_> = members.iter().map(set_entry).collect();
         let name = SetName::new(set.kernel_name(family))?;
         Ok(self.ipset.del(&name, &entries, Existing::Ignored)?)
     }
