@@ -1,6 +1,7 @@
 //! Builds the rooms, connects them, starts, reloads and ends in order.
 
 mod daemon;
+mod log;
 mod privileges;
 mod systemd;
 
@@ -10,6 +11,8 @@ mod tests;
 use std::io;
 
 use tokio::runtime::{Builder, Runtime};
+
+pub use log::{Log, LogError};
 
 /// The runtime of the network edges. Its threads have what the calling thread has left of its
 /// capabilities.
