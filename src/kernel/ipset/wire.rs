@@ -3,7 +3,7 @@
 //! ```text
 //! struct nfgenmsg { u8 family; u8 version; be16 res_id; }   4
 //! SET:   PROTOCOL, SETNAME, TYPENAME, REVISION, FAMILY, DATA { HASHSIZE, MAXELEM, … }
-//! ADT:   PROTOCOL, SETNAME, ADT { DATA { IP, PROTO, PORT, IP2, CIDR2 } … }
+//! ADT:   PROTOCOL, SETNAME, LINENO, ADT { DATA { IP, PROTO, PORT, IP2, CIDR2 } … }
 //! ```
 //!
 //! Numbers are big-endian and say so by a flag bit in the attribute's type.
@@ -43,6 +43,8 @@ const ATTR_FAMILY: u16 = 5;
 const ATTR_FLAGS: u16 = 6;
 const ATTR_DATA: u16 = 7;
 const ATTR_ADT: u16 = 8;
+/// Demanded beside ADT, as if we were restoring a file.
+const ATTR_LINENO: u16 = 9;
 
 /// Inside DATA.
 const ATTR_IP: u16 = 1;
@@ -53,8 +55,8 @@ const ATTR_HASHSIZE: u16 = 18;
 const ATTR_MAXELEM: u16 = 19;
 const ATTR_IP2: u16 = 20;
 const ATTR_CIDR2: u16 = 21;
-const ATTR_ELEMENTS: u16 = 25;
-const ATTR_REFERENCES: u16 = 26;
+const ATTR_ELEMENTS: u16 = 24;
+const ATTR_REFERENCES: u16 = 25;
 
 /// Inside IP.
 const ATTR_IPADDR_IPV4: u16 = 1;
@@ -112,15 +114,16 @@ pub(super) fn create(definition: &Definition, revision: u8) -> Request {
 }
 
 pub(super) fn destroy(name: &SetName) -> Request {
-    of_set(CMD_DESTROY, name)
+    // Without the flag a set that is not there counts as destroyed.
+    of_set(CMD_DESTROY, NLM_F_EXCL, name)
 }
 
 pub(super) fn flush(name: &SetName) -> Request {
-    of_set(CMD_FLUSH, name)
+    of_set(CMD_FLUSH, 0, name)
 }
 
 pub(super) fn swap(one: &SetName, other: &SetName) -> Request {
-    let mut request = of_set(CMD_SWAP, one);
+    let mut request = of_set(CMD_SWAP, 0, one);
     request.attributes().strz(ATTR_TYPENAME, other.as_str());
     request
 }
@@ -161,8 +164,9 @@ fn some_entries(verb: Verb, set: &SetName, entries: &[Entry]) -> (Request, usize
     let flags = if verb.is_exclusive() { NLM_F_EXCL } else { 0 };
     let mut request = request(command, flags);
     let mut count = 0;
-    request
-        .attributes()
+    let mut attributes = request.attributes();
+    be32(&mut attributes, ATTR_LINENO, 0);
+    attributes
         .strz(ATTR_SETNAME, set.as_str())
         .nest(ATTR_ADT, |adt| {
             for entry in entries {
@@ -209,8 +213,8 @@ fn write_ip(data: &mut AttrWriter<'_>, kind: u16, address: IpAddr) {
     });
 }
 
-fn of_set(command: u16, name: &SetName) -> Request {
-    let mut request = request(command, 0);
+fn of_set(command: u16, flags: u16, name: &SetName) -> Request {
+    let mut request = request(command, flags);
     request.attributes().strz(ATTR_SETNAME, name.as_str());
     request
 }

@@ -12,7 +12,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a program said.
 #[derive(Debug)]
@@ -60,15 +60,20 @@ pub(super) fn run(
 }
 
 /// The exit status, or nothing at the deadline.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "signals interrupt the wait, the deadline stays"
+)]
 fn wait(child: &mut Child, deadline: Duration) -> io::Result<Option<ExitStatus>> {
-    let descriptor = process_descriptor(child)?;
-    let milliseconds = i32::try_from(deadline.as_millis()).unwrap_or(i32::MAX);
+    let (descriptor, start) = (process_descriptor(child)?, Instant::now());
     let mut entry = libc::pollfd {
         fd: descriptor.as_raw_fd(),
         events: libc::POLLIN,
         revents: 0,
     };
     loop {
+        let left = deadline.saturating_sub(start.elapsed());
+        let milliseconds = i32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
         // SAFETY: `entry` is one valid pollfd.
         let ready = unsafe { libc::poll(&raw mut entry, 1, milliseconds) };
         if ready > 0 {

@@ -1,7 +1,8 @@
 //! Links, addresses and routes in memory, for tests of those who use them.
 //!
 //! Models, each proved against the kernel in `tests/netns_kernel.rs`: the routes that the kernel
-//! makes for an address, which of them go with it, that a route of IPv6 with another metric is
+//! makes for an address, which of them go with it, that with the last IPv4 address of a link all
+//! its IPv4 routes go, that a route of IPv6 with another metric is
 //! another route, and that a deleted link takes all of its own along.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,6 +85,13 @@ impl FakeRtnl {
         }
         for route in kernel_routes(address) {
             self.routes.remove(&route);
+        }
+        let is_v4_of_link =
+            |other: &Address| other.link == address.link && other.family() == Family::V4;
+        if is_v4_of_link(address) && !self.addresses.iter().any(is_v4_of_link) {
+            // `fib_disable_ip`: a link without addresses has no routes.
+            self.routes
+                .retain(|route| route.family() != Family::V4 || route.link != Some(address.link));
         }
         Outcome::Changed
     }

@@ -199,6 +199,11 @@ impl Monitor {
         Ok(Self { socket })
     }
 
+    /// Bytes that the kernel may queue for us before events are lost.
+    pub fn set_receive_buffer(&mut self, bytes: i32) -> Result<(), Error> {
+        Ok(self.socket.set_receive_buffer(bytes)?)
+    }
+
     /// The next events; waits at most `within`, for ever with `None`. Empty when time is up.
     /// The descriptor can be polled (readable) together with others; then pass zero.
     pub fn next(&mut self, within: Option<Duration>) -> Result<Vec<Event>, Error> {
