@@ -14,9 +14,10 @@ use kube_router::config::{
     ClusterConfig, ClusterSource, IpvsTimeouts, NodePortAddresses, ProxyConfig,
 };
 use kube_router::model::{
-    EndpointSlice, LocalAddress, NodeFacts, ObjectName, Service, SliceSet, Snapshot,
+    Endpoint, EndpointSlice, LocalAddress, NodeFacts, ObjectName, Service, ServiceAnnotations,
+    ServiceKind, ServicePort, SlicePort, SliceSet, Snapshot, TrafficPolicy,
 };
-use kube_router::net::ByFamily;
+use kube_router::net::{ByFamily, Family, Protocol};
 use kube_router::proxy::{Input, Settings};
 
 /// The whole input, changed object by object.
@@ -161,5 +162,69 @@ pub fn settings() -> Settings {
             cache_sync_timeout: Duration::from_secs(60),
         },
         families: ByFamily { v4: true, v6: true },
+    }
+}
+
+/// A Service of one TCP port 80, in both families, without external addresses.
+pub fn service(namespace: &str, name: &str, number: u8) -> Service {
+    Service {
+        name: ObjectName::new(namespace, name),
+        created: i64::from(number),
+        kind: ServiceKind::ClusterIp,
+        cluster_ips: vec![
+            format!("10.96.0.{number}").parse().unwrap(),
+            format!("fd96::{number}").parse().unwrap(),
+        ],
+        external_ips: Vec::new(),
+        load_balancer_ips: Vec::new(),
+        ports: vec![ServicePort {
+            name: "main".into(),
+            protocol: Protocol::Tcp,
+            port: 80,
+            node_port: None,
+        }],
+        affinity: None,
+        internal_policy: TrafficPolicy::Cluster,
+        external_policy: TrafficPolicy::Cluster,
+        source_ranges: Vec::new(),
+        source_ranges_restricted: false,
+        traffic_distribution: None,
+        health_check_node_port: None,
+        foreign_proxy: false,
+        labelled_headless: false,
+        annotations: ServiceAnnotations::default(),
+    }
+}
+
+/// Ready endpoints `10.244.2.HOST` (or `fd02:2::HOST`) of a Service, on another node.
+pub fn slice(namespace: &str, service: &str, family: Family, hosts: &[u8]) -> EndpointSlice {
+    let protocols = [Protocol::Tcp, Protocol::Udp];
+    EndpointSlice {
+        name: ObjectName::new(namespace, format!("{service}-{family}")),
+        service: service.into(),
+        family,
+        ports: protocols
+            .map(|protocol| SlicePort {
+                name: "main".into(),
+                protocol,
+                port: 8080,
+            })
+            .to_vec(),
+        endpoints: hosts
+            .iter()
+            .map(|host| Endpoint {
+                address: match family {
+                    Family::V4 => format!("10.244.2.{host}").parse().unwrap(),
+                    Family::V6 => format!("fd02:2::{host}").parse().unwrap(),
+                },
+                ready: true,
+                serving: true,
+                terminating: false,
+                node: Some("n2".into()),
+                zone: None,
+                for_zones: [].into(),
+                for_nodes: [].into(),
+            })
+            .collect(),
     }
 }
