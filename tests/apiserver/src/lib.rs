@@ -11,6 +11,7 @@
 //! [KEP-3157](https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/3157-watch-list).
 
 mod api;
+mod big;
 mod control;
 mod discovery;
 mod faults;
@@ -33,6 +34,7 @@ mod watch;
 mod wire;
 mod write;
 
+pub use big::big_cluster;
 pub use faults::{Fault, FaultKind};
 pub use kinds::{KINDS, Kind};
 pub use kubeconfig::Credentials;

@@ -238,6 +238,11 @@ impl TestApiServer {
         Ok(count)
     }
 
+    /// Makes the namespaces that objects stand in, where they are missing, and `default` and `kube-system`.
+    pub fn make_namespaces(&self) {
+        make_namespaces(&self.shared);
+    }
+
     /// Deletes an object; whether there was one. The namespace of cluster-wide kinds is ignored.
     pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> bool {
         target(kind, namespace, name).is_some_and(|target| self.shared.store.delete(target).is_ok())
