@@ -8,6 +8,10 @@ rows are worked out here from the API's text, not from the daemon.
 usage: truth.py manifests DIR     write the cluster as YAML files
        truth.py probe             try every row and compare; exit status 1 if one differs
        truth.py guard             no port of the node answers at a Service's address
+       truth.py affinity          each client address keeps its endpoint, and clients spread
+       truth.py ranges            loadBalancerSourceRanges admit whom they name
+       truth.py first ADDRESS PORT SECONDS
+                                  ask without pause from outside; the node must never answer
 """
 import concurrent.futures
 import ctypes
@@ -74,9 +78,19 @@ def manifests(folder):
     for number, policy, place in services():
         with open(f"{folder}/svc-{number}.yaml", "w") as out:
             out.write(service_text(number, policy, place))
+    with open(f"{folder}/svc-{STICKY}.yaml", "w") as out:
+        out.write(service_text(STICKY, "Cluster", "both", "  sessionAffinity: ClientIP\n"))
+    with open(f"{folder}/svc-{LIMITED}.yaml", "w") as out:
+        allowed = [f"{outside_address(4)}/32", f"{outside_address(6)}/128"]
+        extra = f"  loadBalancerSourceRanges: {allowed}\n"
+        out.write(service_text(LIMITED, "Cluster", "both", extra))
 
 
-def service_text(number, policy, place):
+# Numbers of Services beside the table's.
+STICKY, LIMITED = 30, 31
+
+
+def service_text(number, policy, place, extra=""):
     ips = {k: [vip(number, k, f)[0] for f in (4, 6)] for k in ("cluster", "external", "balancer")}
     text = f"""apiVersion: v1
 kind: Service
@@ -88,7 +102,7 @@ spec:
   externalIPs: {ips['external']}
   internalTrafficPolicy: {policy}
   externalTrafficPolicy: {policy}
-  ports:
+{extra}  ports:
   - {{name: web, protocol: TCP, port: 80, targetPort: 8080, nodePort: {30000 + number}}}
   - {{name: dgram, protocol: UDP, port: 80, targetPort: 8080, nodePort: {30000 + number}}}
 status:
@@ -171,11 +185,13 @@ def enter(name):
     os.close(fd)
 
 
-def ask(address, port, family, protocol, timeout=TIMEOUT):
+def ask(address, port, family, protocol, timeout=TIMEOUT, source=None):
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     s = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, kind)
     s.settimeout(timeout)
     try:
+        if source:
+            s.bind((source, 0))
         s.connect((address, port))
         if protocol == "udp":
             s.send(b"?")
@@ -246,11 +262,84 @@ def guard():
     return failed
 
 
+def from_outside(function, *arguments):
+    """Runs a function in the outside client's namespace, on a thread of its own."""
+    def run():
+        enter("ext")
+        return function(*arguments)
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(run).result()
+
+
+def verdict(text, faults):
+    print(f"{'FAIL ' if faults else 'ok   '} {text}", *faults, sep="\n      " if faults else "")
+    return len(faults)
+
+
+def more_clients(family):
+    return [f"10.1.2.{n}" if family == 4 else f"fd01:2::{n}" for n in range(101, 109)]
+
+
+def affinity():
+    failed = 0
+    for family in (4, 6):
+        address, port = vip(STICKY, "external", family)
+        faults, chosen = [], set()
+        for client in more_clients(family):
+            seen = {
+                from_outside(ask, address, port, family, "tcp", TIMEOUT, client).split()[0]
+                for _ in range(4)
+            }
+            chosen |= seen
+            if len(seen) != 1:
+                faults.append(f"{client} was answered by {sorted(seen)}")
+        if chosen != set(ENDPOINTS["both"]):
+            faults.append(f"eight clients were all answered by {sorted(chosen)}")
+        failed += verdict(f"affinity per client address, IPv{family}", faults)
+    return failed
+
+
+def ranges():
+    failed = 0
+    for family in (4, 6):
+        address, port = vip(LIMITED, "balancer", family)
+        named = from_outside(ask, address, port, family, "tcp", TIMEOUT, outside_address(family))
+        other = from_outside(ask, address, port, family, "tcp", TIMEOUT, more_clients(family)[0])
+        faults = []
+        if named.split()[0] not in ENDPOINTS["both"]:
+            faults.append(f"a client inside the ranges got {named!r}")
+        if other != "silent":
+            faults.append(f"a client outside the ranges got {other!r}")
+        failed += verdict(f"loadBalancerSourceRanges, IPv{family}", faults)
+    return failed
+
+
+def first(address, port, seconds):
+    """Connects over and over while a Service appears or goes: only its pods may ever answer."""
+    family = 6 if ":" in address else 4
+    end = time.monotonic() + seconds
+    seen = {}
+
+    def run():
+        while time.monotonic() < end:
+            answer = ask(address, port, family, "tcp", 0.5)
+            who = answer.split()[0]
+            seen[who] = seen.get(who, 0) + 1
+
+    from_outside(run)
+    faults = [f"{who} answered {count} times" for who, count in seen.items() if who in NODES]
+    tries = ", ".join(f"{who} {count}" for who, count in sorted(seen.items()))
+    return verdict(f"asked without pause for {seconds} s: {tries}", faults)
+
+
 if __name__ == "__main__":
     start = time.monotonic()
     if sys.argv[1] == "manifests":
         manifests(sys.argv[2])
         sys.exit(0)
-    status = {"probe": probe, "guard": guard}[sys.argv[1]]()
+    if sys.argv[1] == "first":
+        sys.exit(1 if first(sys.argv[2], int(sys.argv[3]), float(sys.argv[4])) else 0)
+    actions = {"probe": probe, "guard": guard, "affinity": affinity, "ranges": ranges}
+    status = actions[sys.argv[1]]()
     print(f"      ({time.monotonic() - start:.0f} s)")
     sys.exit(1 if status else 0)

@@ -25,8 +25,8 @@ impl Class {
 
     fn key(self) -> &'static str {
         match self {
-            Self::External => "cluster.external_ip_ranges",
-            Self::LoadBalancer => "cluster.load_balancer_ranges",
+            Self::External => "cluster.service_external_ip_range",
+            Self::LoadBalancer => "cluster.loadbalancer_ip_range",
         }
     }
 
