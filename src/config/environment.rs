@@ -51,7 +51,7 @@ pub(super) fn variables(environment: &[(String, String)]) -> Layer {
         let path = rest.to_lowercase().replacen("__", ".", 1);
         match schema::find(&path).filter(|key| variable(key) == *name) {
             Some(key) => set(&mut layer, key, origin, text),
-            None => layer.unknown(origin, &path),
+            None => layer.unknown_variable(origin, &path),
         }
     }
     layer

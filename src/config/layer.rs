@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 
+use super::environment;
 use super::problem::{Origin, Problem};
 use super::schema::{self, Key};
 use super::suggest;
@@ -89,11 +90,20 @@ impl Layer {
 
     /// Reports a key that the schema doesn't have.
     pub(super) fn unknown(&mut self, origin: Origin, path: &str) {
-        let text = match suggest::closest(path) {
+        let text = match suggest::closest(path, |key| key.path.to_owned()) {
             Some(hint) => format!("unknown key; {hint}"),
             None => "unknown key".to_owned(),
         };
         self.problem(origin, path, text);
+    }
+
+    /// Reports a variable that no key has.
+    pub(super) fn unknown_variable(&mut self, origin: Origin, path: &str) {
+        let text = match suggest::closest(path, environment::variable) {
+            Some(hint) => format!("unknown variable; {hint}"),
+            None => "unknown variable".to_owned(),
+        };
+        self.problem(origin, "", text);
     }
 
     pub(super) fn problem(&mut self, origin: Origin, key: &str, text: impl Into<String>) {

@@ -1,16 +1,16 @@
 //! What the writer of an unknown key may have meant.
 
 use super::flags::{self, Place};
-use super::schema;
+use super::schema::{self, Key};
 
-/// "did you mean …?" for a key path that the schema doesn't have.
-pub(super) fn closest(path: &str) -> Option<String> {
+/// "did you mean …?" for a key path that the schema doesn't have; `spell` writes the key meant.
+pub(super) fn closest(path: &str, spell: fn(&Key) -> String) -> Option<String> {
     let (section, name) = path.split_once('.').unwrap_or(("", path));
     let name = name.replace('-', "_");
-    let said = |path: &str| format!("did you mean {path}?");
+    let said = |key: &Key| format!("did you mean {}?", spell(key));
     let namesakes = || schema::keys().filter(|key| key.name() == name);
     if let Some(key) = namesakes().next().filter(|_| namesakes().count() == 1) {
-        return Some(said(key.path));
+        return Some(said(key));
     }
     if let Some(flag) = flags::find(&name.replace('_', "-")) {
         return Some(match flag.place {
@@ -25,7 +25,7 @@ pub(super) fn closest(path: &str) -> Option<String> {
         (distance(key.name(), &name) + elsewhere, key)
     });
     let (distance, key) = near.min_by_key(|(distance, _)| *distance)?;
-    (distance <= tolerance(&name)).then(|| said(key.path))
+    (distance <= tolerance(&name)).then(|| said(key))
 }
 
 /// The section that a misspelt one may mean.

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::*;
 
+mod hostile;
 mod rules;
 mod values;
+mod variables;
 
 /// The flags of kube-router v2.11 with their defaults, kept apart from the table they check.
 const FIXTURE: &str = include_str!("../flags.txt");
@@ -281,71 +283,6 @@ fn a_missing_main_file_is_an_error_and_missing_drop_ins_are_not() {
     assert!(
         problems[0].starts_with("config.toml: cannot be read: No such file"),
         "{problems:?}"
-    );
-}
-
-#[test]
-fn variables_set_keys_of_every_kind() {
-    let loaded = with_environment(&[
-        ("KUBE_ROUTER_NODE__ENABLE_IPV6", "true"),
-        (
-            "KUBE_ROUTER_PROXY__EXCLUDED_CIDRS",
-            "192.0.2.0/24, fd00::/64",
-        ),
-        ("KUBE_ROUTER_PROXY__NODE_PORT_ADDRESSES", "[\"all\"]"),
-        ("KUBE_ROUTER_PROXY__TCP_TIMEOUT", "15m"),
-        ("KUBE_ROUTER_CLUSTER__LOADBALANCER_IP_RANGE", ""),
-    ])
-    .unwrap();
-    assert!(loaded.config.node.families.v6);
-    assert_eq!(loaded.config.proxy.excluded_cidrs.len(), 2);
-    assert_eq!(
-        loaded.config.proxy.node_port_addresses,
-        [NodePortAddresses::All]
-    );
-    assert_eq!(loaded.config.proxy.timeouts.tcp, 900);
-}
-
-#[test]
-fn every_key_can_be_said_by_its_variable() {
-    for key in keys() {
-        let name = variable(key);
-        let problems = match with_environment(&[(&name, "?")]) {
-            Ok(_) => Vec::new(),
-            Err(problems) => problems.0,
-        };
-        assert!(
-            problems.iter().all(|p| !p.text.contains("unknown key")),
-            "{name}: {problems:?}"
-        );
-    }
-}
-
-#[test]
-fn wrong_and_unknown_variables_are_errors() {
-    let problems = with_environment(&[
-        ("KUBE_ROUTER_PROXY__ENABLED", "yes"),
-        ("KUBE_ROUTER_PROXY__SYNC_PEROID", "5m"),
-        (
-            "KUBE_ROUTER_CNI_CONF_FILE",
-            "/etc/cni/net.d/10-kuberouter.conf",
-        ),
-        ("KUBE_ROUTER_BGP__PORT", "1790"),
-        ("KUBE_ROUTER_proxy__enabled", "true"),
-    ])
-    .unwrap_err();
-    let lines: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        lines,
-        [
-            "KUBE_ROUTER_PROXY__ENABLED: proxy.enabled = \"yes\": expected true or false",
-            "KUBE_ROUTER_PROXY__SYNC_PEROID: proxy.sync_peroid: unknown key; did you mean \
-             proxy.sync_period?",
-            "KUBE_ROUTER_CNI_CONF_FILE: cni_conf_file: unknown key; did you mean \
-             routing.cni_conf_file?",
-            "KUBE_ROUTER_BGP__PORT: bgp.port: routing is not part of version 0.1.0; remove the key",
-            "KUBE_ROUTER_proxy__enabled: proxy.enabled: unknown key; did you mean proxy.enabled?",
-        ]
     );
 }
 
