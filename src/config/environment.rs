@@ -13,8 +13,8 @@ use super::schema::{self, Key, Kind};
 /// What the names of our variables begin with.
 pub const PREFIX: &str = "KUBE_ROUTER_";
 
-/// Variables with our prefix that are not about the configuration: switches of the tests and the
-/// lab.
+/// Beginnings of variables with our prefix that are not about the configuration: switches of the
+/// build, the tests and the lab.
 const NOT_CONFIGURATION: &[&str] = &[
     "KUBE_ROUTER_REQUIRE_",
     "KUBE_ROUTER_TEST_",

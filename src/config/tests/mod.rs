@@ -237,6 +237,7 @@ fn layers_override_one_another_and_each_value_keeps_its_origin() {
         ("KUBE_ROUTER_LOG__LEVEL".into(), "debug".into()),
         ("KUBE_ROUTER_NODE__NAME".into(), "by-variable".into()),
         ("KUBE_ROUTER_REQUIRE_NETNS".into(), "1".into()),
+        ("KUBE_ROUTER_PREBUILT".into(), "/bin/kube-router".into()),
         ("PATH".into(), "/bin".into()),
     ];
     sources.overrides = vec![Override {
