@@ -19,6 +19,7 @@ const NOT_CONFIGURATION: &[&str] = &[
     "KUBE_ROUTER_REQUIRE_",
     "KUBE_ROUTER_TEST_",
     "KUBE_ROUTER_LAB_",
+    "KUBE_ROUTER_PREBUILT",
 ];
 
 /// A flag of the command line that sets a key.
