@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use kube_router::app;
 use kube_router::cli::{self, Cli, Command, Exit};
 
 fn main() -> ExitCode {
@@ -14,10 +15,9 @@ fn main() -> ExitCode {
         Command::Version => cli::version(out),
         Command::Man(args) => cli::man(&args, out),
         Command::Completion(args) => cli::completion(&args, out),
-        Command::Run(_) | Command::Plan(_) | Command::Cleanup(_) => {
-            writeln!(err, "kube-router: the command is not part of this build")
-                .map(|()| Exit::Usage)
-        }
+        Command::Run(args) => app::run(&args, environment, err),
+        Command::Plan(args) => app::plan(&args, environment, out, err),
+        Command::Cleanup(args) => app::cleanup(&args, environment, out, err),
     };
     done.unwrap_or_else(|error| not_written(&error)).into()
 }

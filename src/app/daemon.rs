@@ -2,16 +2,19 @@
 //! informed, and ends in order.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use tracing::{error, info, warn};
 
+use super::feeds::Feeds;
+use super::host::Gone;
 use super::systemd::{Dialogue, Word};
-use crate::config::Config;
-use crate::model::{NodeFacts, Snapshot};
+use crate::config::{Config, LogLevel};
+use crate::model::{Service, Snapshot};
 use crate::proxy::{Input, Settings};
 use crate::reconcile::{Ended, HealthBoard, Slot};
 
@@ -36,24 +39,13 @@ pub(super) enum End {
     Lost(&'static str),
 }
 
-/// What the controllers live on. `None`: not known yet.
-#[derive(Debug)]
-pub(super) struct Feeds {
-    pub(super) snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
-    pub(super) facts: watch::Receiver<Option<Arc<NodeFacts>>>,
-    /// Why the cluster's objects are not up to date.
-    pub(super) cluster_fault: watch::Receiver<Option<String>>,
-    /// Why this node is not known.
-    pub(super) node_fault: watch::Receiver<Option<String>>,
-    /// Somebody else changed the kernel.
-    pub(super) foreign: Arc<Notify>,
-}
-
 /// Everything between the edges.
-pub(super) struct Daemon<Load, Say> {
+pub(super) struct Daemon<Load, SetLevel, Say> {
     pub(super) config: Config,
     /// Reads the configuration again; the reason why it is refused.
     pub(super) load: Load,
+    /// Changes how much is logged.
+    pub(super) set_level: SetLevel,
     /// Tells the service manager.
     pub(super) say: Say,
     pub(super) board: Arc<HealthBoard>,
@@ -75,16 +67,17 @@ enum Wake {
     Ended(Option<Ended>),
     Input,
     Fault,
-    Foreign,
+    Gone(Gone),
     Tick,
     Lost(&'static str),
 }
 
 // === impl Daemon ===
 
-impl<Load, Say> Daemon<Load, Say>
+impl<Load, SetLevel, Say> Daemon<Load, SetLevel, Say>
 where
     Load: FnMut() -> Result<Config, String>,
+    SetLevel: Fn(LogLevel),
     Say: FnMut(&[Word]),
 {
     /// Runs until a signal or a controller ends it.
@@ -104,7 +97,7 @@ where
                 Wake::Lost(what) => return End::Lost(what),
                 Wake::Input => self.feed(),
                 Wake::Fault => self.note_faults(),
-                Wake::Foreign => self.slot.foreign_change(),
+                Wake::Gone(gone) => self.look_after(gone),
                 Wake::Tick => {
                     self.tell();
                     tick = now() + self.dialogue.pause();
@@ -120,9 +113,8 @@ where
             ended = self.ended.recv() => Wake::Ended(ended),
             wake = changed(feeds.snapshot.changed(), Wake::Input, "the cluster's watch") => wake,
             wake = changed(feeds.facts.changed(), Wake::Input, "the node's watch") => wake,
-            wake = changed(feeds.cluster_fault.changed(), Wake::Fault, "the cluster's watch") => wake,
             wake = changed(feeds.node_fault.changed(), Wake::Fault, "the node's watch") => wake,
-            () = feeds.foreign.notified() => Wake::Foreign,
+            gone = feeds.gone.recv() => gone.map_or(Wake::Lost("the host's watch"), Wake::Gone),
             () = sleep_until(tick.into()) => Wake::Tick,
         }
     }
@@ -141,14 +133,29 @@ where
         }
     }
 
+    /// Asks for a read-back, unless it was the proxy itself that removed what no Service has any
+    /// more.
+    fn look_after(&mut self, gone: Gone) {
+        let snapshot = self.feeds.snapshot.borrow().clone();
+        let is_wanted = |vip| snapshot.is_some_and(|snapshot| has_address(&snapshot, vip));
+        if match gone {
+            Gone::Everything => true,
+            Gone::Vip(vip) => is_wanted(vip),
+        } {
+            self.slot.foreign_change();
+            while self.feeds.gone.try_recv().is_ok() {}
+        }
+    }
+
     fn note_faults(&mut self) {
-        let cluster = self.feeds.cluster_fault.borrow_and_update().clone();
+        let cluster = (self.feeds.cluster_fault)();
         let node = self.feeds.node_fault.borrow_and_update().clone();
         self.board.condition("cluster", true, cluster, now());
         self.board.condition("node", true, node, now());
     }
 
     fn tell(&mut self) {
+        self.note_faults();
         let was_ready = self.dialogue.is_ready();
         let report = self.board.report(now());
         let words = self.dialogue.words(&report, now());
@@ -202,6 +209,7 @@ where
                 fixed.join(", ")
             ));
         }
+        (self.set_level)(new.log.level);
         let settings = settings(&new);
         self.config = new;
         if *self.settings != settings {
@@ -236,6 +244,19 @@ async fn changed(
     what: &'static str,
 ) -> Wake {
     change.await.map_or(Wake::Lost(what), |()| wake)
+}
+
+/// Whether any Service is to answer there.
+fn has_address(snapshot: &Snapshot, address: IpAddr) -> bool {
+    let holds = |service: &Service| {
+        let all = service.cluster_ips.iter().chain(&service.external_ips);
+        all.chain(&service.load_balancer_ips)
+            .any(|own| *own == address)
+    };
+    snapshot
+        .services
+        .iter()
+        .any(|(_, service)| service.is_proxied() && holds(service))
 }
 
 /// What of the configuration is the proxy's business.

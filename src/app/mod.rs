@@ -1,26 +1,28 @@
 //! Builds the rooms, connects them, starts, reloads and ends in order.
+//!
+//! ```text
+//!  watch (cluster) ──► Snapshot ──┬──────────────► Daemon ──► Slot ──► controller thread
+//!  host (rtnetlink) ─► Host ──► node ──► NodeFacts ──┘  │                   │
+//!  signals ─────────────────────────────────────────────┤                   ▼
+//!  systemd ◄── READY STATUS WATCHDOG ◄── HealthReport ──┴─────────── HealthBoard ──► http
+//! ```
 
+mod cleanup;
 mod daemon;
+mod feeds;
+mod host;
 mod log;
+mod node;
+mod plan;
 mod privileges;
+mod run;
+mod scrape;
 mod systemd;
 
 #[cfg(test)]
 mod tests;
 
-use std::io;
-
-use tokio::runtime::{Builder, Runtime};
-
+pub use cleanup::cleanup;
 pub use log::{Log, LogError};
-
-/// The runtime of the network edges. Its threads have what the calling thread has left of its
-/// capabilities.
-fn runtime() -> io::Result<Runtime> {
-    Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(4)
-        .thread_name("kr-io")
-        .enable_all()
-        .build()
-}
+pub use plan::plan;
+pub use run::run;

@@ -14,6 +14,9 @@ use crate::reconcile::HealthReport;
 /// not there yet is no reason to be killed.
 const EXTENSION: Duration = Duration::from_secs(60);
 
+/// How often a status is said again that differs in its ages only.
+const REFRESH: Duration = Duration::from_secs(5);
+
 /// One thing to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Word {
@@ -32,6 +35,9 @@ pub(super) struct Dialogue {
     watchdog: Option<Duration>,
     ready: bool,
     status: String,
+    /// The status without what changes by itself.
+    essence: String,
+    told: Option<Instant>,
     fed: Option<Instant>,
     extended: Option<Instant>,
 }
@@ -44,6 +50,8 @@ impl Dialogue {
             watchdog,
             ready: false,
             status: String::new(),
+            essence: String::new(),
+            told: None,
             fed: None,
             extended: None,
         }
@@ -72,14 +80,17 @@ impl Dialogue {
             self.ready = true;
             words.push(Word::Ready);
         }
-        let status = report.status();
-        if status != self.status {
-            self.status.clone_from(&status);
-            words.push(Word::Status(status));
-        }
         let elapsed = |since: Option<Instant>, pause: Duration| {
             since.is_none_or(|at| now.saturating_duration_since(at) >= pause)
         };
+        let status = report.status();
+        let essence = report.status_without_ages();
+        if essence != self.essence || (status != self.status && elapsed(self.told, REFRESH)) {
+            self.essence = essence;
+            self.told = Some(now);
+            self.status.clone_from(&status);
+            words.push(Word::Status(status));
+        }
         if !report.makes_progress() {
             return words;
         }

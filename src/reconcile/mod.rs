@@ -9,6 +9,7 @@
 //! A [`Controller`] lives on a thread of its own ([`spawn`]); [`Slot`] is the only way in. Nothing
 //! changes in the kernel before the first input and the first read-back.
 
+mod causes;
 mod controller;
 mod health;
 mod pacer;
@@ -20,6 +21,7 @@ mod thread;
 #[cfg(test)]
 mod tests;
 
+pub use causes::with_causes;
 pub use controller::{Controller, Failure, ObserveError, Report, Scope};
 pub use health::{HealthBoard, HealthLimits, PartHealth, PassRecord};
 pub use pacer::{Outcome, Pacer, Pass};

@@ -110,11 +110,31 @@ impl HealthReport {
         }
         line
     }
+
+    /// The same line without what changes by itself: whether there is anything new in it.
+    #[must_use]
+    pub fn status_without_ages(&self) -> String {
+        let parts = self.parts.iter().map(PartReport::without_ages).collect();
+        Self {
+            parts,
+            conditions: self.conditions.clone(),
+        }
+        .status()
+    }
 }
 
 // === impl PartReport ===
 
 impl PartReport {
+    fn without_ages(&self) -> Self {
+        let fault = self.fault.as_ref().map(|_| String::new());
+        Self {
+            fault,
+            snapshot: None,
+            ..self.clone()
+        }
+    }
+
     fn status(&self) -> String {
         let mut line = format!("{}, {} failed", self.summary, self.failed_now);
         if let Some(age) = self.snapshot {

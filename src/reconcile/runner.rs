@@ -1,12 +1,12 @@
 //! The loop itself.
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
+use super::causes::with_causes;
 use super::{Controller, Failure, Inbox, Outcome, Pacer, PartHealth, Pass, PassRecord, Scope};
 use crate::metrics::ControllerMetrics;
 
@@ -154,7 +154,7 @@ impl<C: Controller, B: Inbox<C::Input>> Runner<C, B> {
                 true
             }
             Err(error) => {
-                let reason = chain(&error);
+                let reason = with_causes(&error);
                 self.tell(BTreeSet::from([format!("read back: {reason}")]));
                 self.metrics.count_failures(1);
                 record.error = Some(format!("read back: {reason}"));
@@ -224,16 +224,9 @@ impl<C: Controller, B> std::fmt::Debug for Runner<C, B> {
 
 /// The step and its reason, as the command that failed.
 fn describe<C: std::fmt::Display>(failure: &Failure<C>) -> String {
-    format!("{}: {}", failure.change, chain(failure.reason.as_ref()))
-}
-
-/// An error with all its sources.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
+    format!(
+        "{}: {}",
+        failure.change,
+        with_causes(failure.reason.as_ref())
+    )
 }

@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::app::daemon::{Daemon, End, Feeds, Signal, now, settings};
+use crate::app::daemon::{Daemon, End, Signal, now, settings};
+use crate::app::feeds::Feeds;
+use crate::app::host::Gone;
 use crate::app::systemd::{Dialogue, Word};
 use crate::config::{self, Config};
 use crate::metrics::ControllerMetrics;
@@ -80,6 +82,7 @@ struct Lab {
     facts: watch::Sender<Option<Arc<NodeFacts>>>,
     cluster_fault: watch::Sender<Option<String>>,
     _node_fault: watch::Sender<Option<String>>,
+    gone: mpsc::Sender<Gone>,
     signals: mpsc::Sender<Signal>,
     said: mpsc::UnboundedReceiver<Word>,
     applied: mpsc::UnboundedReceiver<Input>,
@@ -119,6 +122,7 @@ fn lab(panics: bool) -> Lab {
     let (say, said) = mpsc::unbounded_channel();
     let (apply, applied) = mpsc::unbounded_channel();
     let (ended, all_ended) = mpsc::channel(1);
+    let (gone, all_gone) = mpsc::channel(8);
     let board = Arc::new(HealthBoard::new(HealthLimits {
         stalled: LIMIT,
         failing: LIMIT,
@@ -151,15 +155,16 @@ fn lab(panics: bool) -> Lab {
         settings: Arc::new(settings(&running)),
         config: running,
         load: move || load.lock().unwrap().clone(),
+        set_level: |_| {},
         say: move |words: &[Word]| words.iter().for_each(|word| drop(say.send(word.clone()))),
         board: Arc::clone(&board),
         slot,
         feeds: Feeds {
             snapshot: snapshots,
             facts: facts_seen,
-            cluster_fault: cluster_faults,
+            cluster_fault: Box::new(move || cluster_faults.borrow().clone()),
             node_fault: node_faults,
-            foreign: Arc::new(Notify::new()),
+            gone: all_gone,
         },
         signals: signals_seen,
         ended: all_ended,
@@ -173,6 +178,7 @@ fn lab(panics: bool) -> Lab {
         facts,
         cluster_fault,
         _node_fault: node_fault,
+        gone,
         signals,
         said,
         applied,

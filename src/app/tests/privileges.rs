@@ -62,7 +62,7 @@ fn every_thread_of_the_daemon_has_two_capabilities_and_no_more() {
             }
             Err(error) => panic!("{error}"),
         }
-        let runtime = crate::app::runtime().unwrap();
+        let runtime = crate::app::run::runtime().unwrap();
         let (seen, controller) = (
             mpsc::channel(),
             std::thread::Builder::new().name("kr-controller".into()),

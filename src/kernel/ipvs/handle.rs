@@ -103,6 +103,14 @@ impl Ipvs {
         Ok(all)
     }
 
+    /// The counters of the virtual servers alone, by one list; in the kernel's order.
+    pub fn virtual_stats(&mut self) -> Result<Vec<(VirtualKey, Stats)>, IpvsError> {
+        let virtuals = self.virtuals()?.into_iter();
+        Ok(virtuals
+            .map(|(server, stats)| (server.key, stats))
+            .collect())
+    }
+
     /// The counters and connections of one virtual server's real servers, sorted by key; nothing
     /// if there is no such virtual server.
     pub fn real_stats(&mut self, key: &VirtualKey) -> Result<Vec<RealStats>, IpvsError> {

@@ -1,0 +1,80 @@
+//! `kube-router cleanup`: removes what is ours, without a cluster and without a daemon.
+
+use std::io::{self, Write};
+
+use super::daemon::settings;
+use super::host;
+use super::run::exit_for;
+use crate::cli::{CleanupArgs, Exit};
+use crate::config::{self, Config};
+use crate::kernel::rtnl::Rtnl;
+use crate::model::NodeFacts;
+use crate::net::ByFamily;
+use crate::proxy::{HostKernel, Proxy};
+use crate::reconcile::with_causes;
+use crate::watch::{NodeObject, node_facts};
+
+/// Removes, or with `dry_run` only prints, everything of ours: each step goes to `out`, what did
+/// not work to `err`.
+///
+/// # Errors
+/// When nothing can be written.
+pub fn cleanup(
+    args: &CleanupArgs,
+    environment: Vec<(String, String)>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<Exit> {
+    let config = match config::load(&args.sources(environment)) {
+        Ok(loaded) => loaded.config,
+        Err(problems) => {
+            writeln!(err, "{problems}")?;
+            return Ok(Exit::BadConfig);
+        }
+    };
+    let kernel = match HostKernel::open() {
+        Ok(kernel) => kernel,
+        Err(error) => {
+            writeln!(err, "kube-router: {}", with_causes(&error))?;
+            return Ok(exit_for(&error));
+        }
+    };
+    let removed = facts(&config).and_then(|facts| {
+        let removed = Proxy::new(kernel).cleanup(&settings(&config), &facts, args.dry_run);
+        removed.map_err(|error| with_causes(&error))
+    });
+    let (steps, report) = match removed {
+        Ok(removed) => removed,
+        Err(reason) => {
+            writeln!(err, "kube-router: {reason}")?;
+            return Ok(Exit::Failure);
+        }
+    };
+    for step in steps {
+        writeln!(out, "{step}")?;
+    }
+    for failure in &report.failures {
+        writeln!(
+            err,
+            "kube-router: {}: {}",
+            failure.change,
+            with_causes(&*failure.reason)
+        )?;
+    }
+    Ok(if report.failures.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Failure
+    })
+}
+
+/// This host's addresses: on them NodePorts are recognised.
+fn facts(config: &Config) -> Result<NodeFacts, String> {
+    let host = Rtnl::open().and_then(|mut rtnl| host::read(&mut rtnl));
+    let (host, _) = host.map_err(|error| with_causes(&error))?;
+    let name = config.node.name.as_deref().unwrap_or_default().into();
+    let families = ByFamily { v4: true, v6: true };
+    // A host without any address has no NodePorts either.
+    let facts = node_facts(&name, families, &host, None, NodeObject::Optional);
+    Ok(facts.map(|(facts, _)| facts).unwrap_or_default())
+}

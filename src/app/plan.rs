@@ -1,0 +1,87 @@
+//! `kube-router plan`: what would be programmed, without touching anything.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use super::daemon::settings;
+use crate::cli::{Exit, PlanArgs};
+use crate::config::{self, ClusterSource, Config};
+use crate::model::{LocalAddress, NodeFacts, Note, Snapshot};
+use crate::net::Prefix;
+use crate::proxy::plan::Plan;
+use crate::proxy::{Input, print};
+use crate::reconcile::with_causes;
+use crate::watch::{self, Host, NodeObject, NodeUnknown, node_facts};
+
+/// Prints the plan of a node to `out`, and what is wrong with its inputs to `err`.
+///
+/// The host it runs on plays no part: the node's addresses are those of its Node object.
+///
+/// # Errors
+/// When nothing can be written.
+pub fn plan(
+    args: &PlanArgs,
+    environment: Vec<(String, String)>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<Exit> {
+    let config = match config::load(&args.sources(environment)) {
+        Ok(loaded) => loaded.config,
+        Err(problems) => {
+            writeln!(err, "{problems}")?;
+            return Ok(Exit::BadConfig);
+        }
+    };
+    let (snapshot, notes) = match cluster(&config) {
+        Ok(cluster) => cluster,
+        Err(reason) => {
+            writeln!(err, "kube-router: {reason}")?;
+            return Ok(Exit::Failure);
+        }
+    };
+    for note in notes {
+        writeln!(err, "{note}")?;
+    }
+    let name: Arc<str> = Arc::from(args.node.as_str());
+    let facts = match facts(&name, &config, &snapshot) {
+        Ok(facts) => facts,
+        Err(unknown) => {
+            writeln!(err, "kube-router: {unknown}")?;
+            return Ok(Exit::Failure);
+        }
+    };
+    let settings = Arc::new(settings(&config));
+    let mut plan = Plan::default();
+    plan.update(&Input {
+        snapshot,
+        facts: Arc::new(facts),
+        settings,
+    });
+    write!(out, "{}", print(&plan))?;
+    Ok(Exit::Success)
+}
+
+/// The node as its object describes it.
+fn facts(name: &Arc<str>, config: &Config, snapshot: &Snapshot) -> Result<NodeFacts, NodeUnknown> {
+    let node = snapshot.nodes.get(name).map(|node| &**node);
+    let (host, required) = (Host::default(), NodeObject::Required);
+    // The notes say that no link carries the node's address: there are no links here.
+    let (mut facts, _) = node_facts(name, config.node.families, &host, node, required)?;
+    let addresses = node.into_iter().flat_map(|node| &node.addresses);
+    facts.addresses = addresses
+        .map(|address| LocalAddress {
+            address: *address,
+            prefix_length: Prefix::from(*address).prefix_len(),
+            link: Arc::from(""),
+        })
+        .collect();
+    facts.addresses.sort_unstable_by_key(|local| local.address);
+    Ok(facts)
+}
+
+fn cluster(config: &Config) -> Result<(Arc<Snapshot>, Vec<Note>), String> {
+    let ClusterSource::Manifests(directory) = &config.cluster.source else {
+        return Err("only [cluster] manifests so far".into());
+    };
+    watch::load(directory).map_err(|error| with_causes(&error))
+}
