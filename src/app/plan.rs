@@ -8,8 +8,7 @@ use crate::cli::{Exit, PlanArgs};
 use crate::config::{self, ClusterSource, Config};
 use crate::model::{LocalAddress, NodeFacts, Note, Snapshot};
 use crate::net::Prefix;
-use crate::proxy::plan::Plan;
-use crate::proxy::{Input, print};
+use crate::proxy::{Input, Plan, print};
 use crate::reconcile::with_causes;
 use crate::watch::{self, Host, NodeObject, NodeUnknown, node_facts};
 

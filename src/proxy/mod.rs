@@ -23,5 +23,6 @@ pub use apply::Withheld;
 pub use controller::Proxy;
 pub use input::{Input, Settings};
 pub use kernel::{Fault, HeldSet, Kernel};
+pub use plan::Plan;
 pub use print::print;
 pub use rooms::{HostKernel, OpenError, RoomKernel};
