@@ -60,6 +60,7 @@ fn kernel() -> Fake {
         ("net/ipv4/conf/all/arp_announce", "0"),
         ("net/ipv4/conf/all/rp_filter", "1"),
         ("net/ipv4/conf/eth0/rp_filter", "2"),
+        ("net/ipv4/conf/kube-dummy-if/rp_filter", "0"),
     ];
     let values: BTreeMap<Key, String> = keys
         .iter()
@@ -413,4 +414,36 @@ fn a_weight_somebody_changed_is_set_right() {
     let (_, report) = start(&mut proxy, &world());
     assert_eq!(report.applied, 1);
     assert_eq!(proxy.kernel_mut().ipvs.observe().unwrap(), held);
+}
+
+#[test]
+fn a_family_switched_off_leaves_nothing_behind() {
+    let mut world = world();
+    let mut proxy = Proxy::new(kernel());
+    let _ = start(&mut proxy, &world);
+    world.facts = std::sync::Arc::new(common::facts(false, &["10.244.1.0/24"]));
+    let (_, report) = start(&mut proxy, &world);
+    assert!(report.failures.is_empty(), "{:#?}", report.failures);
+    let kernel = proxy.kernel_mut();
+    assert!(vips(kernel).iter().all(IpAddr::is_ipv4));
+    assert!(
+        kernel
+            .ipset
+            .entries(&SetName::new("inet6:kube-router-svip").unwrap())
+            .is_none()
+    );
+    let tables = &kernel.iptables.v6.as_ref().unwrap().inner.tables;
+    assert_eq!(tables, &FakeIptables::new().tables);
+}
+
+#[test]
+fn a_new_link_asks_for_a_read_back() {
+    let mut world = world();
+    let mut proxy = Proxy::new(kernel());
+    let (seen, _) = start(&mut proxy, &world);
+    let mut facts = common::facts(true, &["10.244.1.0/24", "fd02:1::/64"]);
+    facts.links.push("kube-bridge".into());
+    world.facts = std::sync::Arc::new(facts);
+    proxy.plan(&world.input());
+    assert!(proxy.glance(&seen));
 }

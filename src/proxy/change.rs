@@ -18,7 +18,7 @@ use crate::kernel::conntrack::object::FlowFilter;
 use crate::kernel::iptables::object::{Saved, Table, TableEdits, parse};
 use crate::kernel::ipvs::object::{Command, VirtualKey, VirtualTable};
 use crate::net::{ByFamily, Family, Protocol};
-use crate::proxy::plan::firewall::{LIMITED, SETS, SVIP, SVIP_PORT};
+use crate::proxy::plan::firewall::{LIMITED, SVIP, SVIP_PORT};
 use crate::proxy::plan::host::{DUMMY_LINK, Wanted};
 use crate::proxy::plan::{Plan, Vip};
 use crate::reconcile::Scope;
@@ -232,6 +232,7 @@ struct Stages {
     unserve: Vec<Change>,
     unclose: Vec<Change>,
     flows: Vec<Change>,
+    leftovers: Vec<Change>,
 }
 
 /// The steps that make the kernel right.
@@ -257,6 +258,7 @@ pub fn changes(plan: &Plan, seen: &Observed, scope: Scope) -> Vec<Change> {
         }
     }
     stages.serve.sort_by_key(|change| !is_first(change, plan));
+    stages.leftovers = leftovers(plan, seen);
     stages.finish()
 }
 
@@ -356,6 +358,7 @@ impl Stages {
             self.unserve,
             self.unclose,
             self.flows,
+            self.leftovers,
         ]
         .into_iter()
         .flatten()
@@ -388,8 +391,23 @@ fn host_changes(plan: &Plan, seen: &Observed) -> Vec<Change> {
     }
     if !plan.host.rulesets.is_empty() && !matches!(seen.link, Some((_, true))) {
         steps.push(Change::AddLink);
+        // Its own settings come into being with it; nothing ever arrives on it, so that the loose
+        // check is right whatever the default.
+        if plan
+            .host
+            .rulesets
+            .iter()
+            .any(|ruleset| ruleset.family == Family::V4)
+        {
+            let key = format!("net/ipv4/conf/{DUMMY_LINK}/rp_filter");
+            let was = "the default of new links".to_owned();
+            steps.push(Change::SetSysctl {
+                key,
+                value: "2",
+                was,
+            });
+        }
     }
-    // After the link: its own settings exist only with it.
     steps.extend(plan.host.sysctls.iter().filter_map(|sysctl| {
         let was = seen.sysctls.get(&sysctl.key)?.as_deref()?;
         let value = match sysctl.wanted {
@@ -418,6 +436,34 @@ fn host_changes(plan: &Plan, seen: &Observed) -> Vec<Change> {
             steps.push(Change::ApplyRules { family, edits });
         }
     }
+    steps
+}
+
+/// What is left of a family that was switched off: its rules, then the sets they named.
+fn leftovers(plan: &Plan, seen: &Observed) -> Vec<Change> {
+    let wanted = |family| {
+        plan.host
+            .rulesets
+            .iter()
+            .any(|ruleset| ruleset.family == family)
+    };
+    let gone = Family::ALL.into_iter().filter(|family| !wanted(*family));
+    gone.flat_map(|family| family_removal(seen, family))
+        .collect()
+}
+
+/// Rules first: a set that a rule names can't be destroyed.
+fn family_removal(seen: &Observed, family: Family) -> Vec<Change> {
+    let mut steps = Vec::new();
+    let edits = rule_edits(&no_rules(), seen.rules.get(family).as_ref());
+    if !edits.is_empty() {
+        steps.push(Change::ApplyRules { family, edits });
+    }
+    let sets = seen.sets.iter().filter(|(_, of)| *of == family);
+    steps.extend(sets.map(|(set, family)| Change::DestroySet {
+        set: *set,
+        family: *family,
+    }));
     steps
 }
 
@@ -459,18 +505,11 @@ pub fn removal(seen: &Observed) -> Vec<Change> {
     for (key, table) in &seen.virtuals {
         steps.extend(table.reals.iter().filter_map(|real| flows(*key, real.key)));
     }
-    for family in Family::ALL {
-        let saved = seen.rules.get(family).as_ref();
-        let edits = rule_edits(&no_rules(), saved);
-        if !edits.is_empty() {
-            steps.push(Change::ApplyRules { family, edits });
-        }
-    }
-    let ours = seen.sets.iter().filter(|(set, _)| SETS.contains(set));
-    steps.extend(ours.map(|(set, family)| Change::DestroySet {
-        set: *set,
-        family: *family,
-    }));
+    steps.extend(
+        Family::ALL
+            .into_iter()
+            .flat_map(|family| family_removal(seen, family)),
+    );
     if seen.link.is_some() {
         steps.push(Change::DelLink);
     }

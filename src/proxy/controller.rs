@@ -21,6 +21,8 @@ pub struct Proxy<K> {
     programmed: BTreeSet<VirtualKey>,
     /// Settings the kernel does not have, as of the last read-back.
     missing: Vec<String>,
+    /// The node's links at the last read-back: new ones bring settings of their own.
+    links: Vec<Arc<str>>,
     /// Where the look in between went last.
     glanced: Option<VirtualKey>,
     foreign: usize,
@@ -36,6 +38,7 @@ impl<K: Kernel> Proxy<K> {
             plan: Plan::default(),
             programmed: BTreeSet::new(),
             missing: Vec::new(),
+            links: Vec::new(),
             glanced: None,
             foreign: 0,
         }
@@ -137,10 +140,15 @@ impl<K: Kernel> Controller for Proxy<K> {
         let seen = observe(&mut self.kernel, &ownership)?;
         self.programmed.extend(seen.virtuals.keys());
         self.foreign = seen.foreign;
+        // A link that isn't there has no settings, and that is no fault.
+        let of_link = |key: &str| key.starts_with("net/ipv4/conf/");
+        if let Some(input) = &input {
+            self.links.clone_from(&input.facts.links);
+        }
         self.missing = seen
             .sysctls
             .iter()
-            .filter(|(_, value)| value.is_none())
+            .filter(|(key, value)| value.is_none() && !of_link(key))
             .map(|(key, _)| key.clone())
             .collect();
         Ok(seen)
@@ -163,6 +171,13 @@ impl<K: Kernel> Controller for Proxy<K> {
     /// IPVS tells nobody when its table changes, and a flushed table would let a Service's port
     /// through to a listener of the node: so one virtual server is asked for at a time, in turn.
     fn glance(&mut self, seen: &Observed) -> bool {
+        if self
+            .plan
+            .input()
+            .is_some_and(|input| input.facts.links != self.links)
+        {
+            return true;
+        }
         use std::ops::Bound::{Excluded, Unbounded};
         let after = self.glanced.map_or(Unbounded, Excluded);
         let next = seen

@@ -69,7 +69,7 @@ proxy_state() { # proxy_state NODE: everything of ours in the kernel, as the too
 	ns "$1" ipvsadm -S -n | sort
 	ip -n "$1" -o addr show dev kube-dummy-if 2>/dev/null | awk '{ print $4 }' | sort
 	ns "$1" ipset save | sed 's/initval [^ ]*//' | sort
-	ns "$1" iptables-save | grep -v '^#' | sed 's/\[[0-9]*:[0-9]*\]//' | sort
+	ns "$1" iptables-save | grep -E '^-A|^:KUBE' | sed 's|\[[0-9]*:[0-9]*\]||' | sort
 	ns "$1" ip6tables-save | grep -v '^#' | sed 's/\[[0-9]*:[0-9]*\]//' | sort
 }
 
