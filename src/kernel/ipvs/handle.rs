@@ -40,7 +40,9 @@ pub trait Table {
 }
 
 /// The kernel's table in the network namespace of the thread that opened it. Needs
-/// `CAP_NET_ADMIN`, for reading too. The kernel loads `ip_vs` and the schedulers by itself.
+/// `CAP_NET_ADMIN`, for reading too. The kernel loads `ip_vs` and the schedulers by itself. As long
+/// as a namespace has no address at all, not even the loopback's, the kernel refuses every IPv4
+/// real server with `EINVAL`.
 #[derive(Debug)]
 pub struct Ipvs {
     socket: Socket,

@@ -129,7 +129,8 @@ pub struct Timeouts {
     pub udp: u32,
 }
 
-/// Counters since the object was added, and their rates per second (`IPVS_*_ATTR_STATS64`).
+/// Counters since the object was added, and their rates per second (`IPVS_*_ATTR_STATS64`). The
+/// kernel brings them up to date every two seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
     pub connections: u64,

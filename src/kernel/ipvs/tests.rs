@@ -180,6 +180,49 @@ fn proc_gives_keys_and_real_servers() {
     );
 }
 
+macro_rules! captured {
+    ($name:literal) => {
+        include_bytes!(concat!("../../../tests/fuzz/corpus/ipvs_decode/", $name)).as_slice()
+    };
+}
+
+/// Answers of a 6.12 kernel to a table that `ipvsadm` had made; they are seeds of the fuzzer too.
+#[test]
+#[cfg(target_endian = "little")]
+fn what_a_kernel_sent_is_decoded_as_ipvsadm_saved_it() {
+    let saved = parse_table(include_str!("../../../tests/fuzz/corpus/ipvs_text/saved")).unwrap();
+    let listed = |bytes| Messages::new(bytes).filter(|message| message.kind >= 16);
+    let mut servers: Vec<_> = listed(captured!("services"))
+        .map(|message| decode_virtual(&message).unwrap().0)
+        .collect();
+    servers.sort();
+    let mut expected: Vec<_> = saved.iter().map(|table| table.server).collect();
+    expected.sort();
+    assert_eq!(servers, expected);
+    for (bytes, key, limits) in [
+        (captured!("dests4"), "-D -t 10.96.0.10:80", " -x 100 -y 50"),
+        (captured!("dests6"), "-D -t [fd00::10]:80", ""),
+    ] {
+        let key = command(key).key();
+        let table = saved.iter().find(|table| table.server.key == key).unwrap();
+        let reals = listed(bytes).map(|message| decode_real(&message, key.family()).unwrap().0);
+        let seen = VirtualTable::new(table.server, reals.collect());
+        assert_eq!(seen.to_string().replace(limits, ""), table.to_string());
+        assert!(seen.to_string().contains(limits));
+    }
+    let config = listed(captured!("config")).next().unwrap();
+    let timeouts = Timeouts {
+        tcp: 900,
+        tcp_fin: 120,
+        udp: 300,
+    };
+    assert_eq!(wire::decode_timeouts(&config), Ok(timeouts));
+    assert_eq!(
+        wire::decode_version(&listed(captured!("info")).next().unwrap()),
+        Ok([1, 2, 1])
+    );
+}
+
 #[test]
 fn a_new_service_has_the_bytes_of_the_kernel_header() {
     let request = encode(

@@ -18,18 +18,20 @@
 //! ```
 
 mod attr;
+mod batch;
 mod error;
 mod message;
 mod socket;
 mod sys;
 
 pub use attr::{Attr, AttrReader, AttrWriter, NLA_F_NESTED, NLA_F_NET_BYTEORDER};
+pub use batch::{BATCH_BYTES, BATCH_MESSAGES};
 pub use error::NetlinkError;
 pub use message::{
     Message, Messages, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_MULTI,
     NLM_F_REPLACE, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, Replies, Request,
 };
-pub use socket::{BATCH_BYTES, BATCH_MESSAGES, Event, Socket, Stats};
+pub use socket::{Event, Socket, Stats};
 
 #[cfg(test)]
 mod tests;

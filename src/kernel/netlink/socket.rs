@@ -1,20 +1,14 @@
 //! The socket: one request, many, a dump, or notifications.
 
-use std::borrow::Borrow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::NetlinkError;
 use super::message::{
-    HEADER, Messages, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP,
-    Replies, Request,
+    Messages, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, Replies,
+    Request,
 };
 use super::sys::{self, Received};
-
-/// Most messages that [`Socket::batch`] puts into one send.
-pub const BATCH_MESSAGES: usize = 64;
-/// Most bytes that [`Socket::batch`] puts into one send.
-pub const BATCH_BYTES: usize = 64 << 10;
 
 /// How often an interrupted or overrun dump is begun anew.
 const DUMP_TRIES: u32 = 8;
@@ -76,11 +70,11 @@ pub struct Socket {
     strict: bool,
     groups: Vec<u32>,
     /// Answers to an abandoned request may still be queued.
-    stale: bool,
-    sequence: u32,
+    pub(super) stale: bool,
+    pub(super) sequence: u32,
     stats: Stats,
-    out: Vec<u8>,
-    datagram: Vec<u8>,
+    pub(super) out: Vec<u8>,
+    pub(super) datagram: Vec<u8>,
 }
 
 impl Socket {
@@ -141,46 +135,6 @@ impl Socket {
         let mut replies = Replies::default();
         let outcome = self.collect(sequence, &mut replies).map(|_| replies);
         self.mark(outcome)
-    }
-
-    /// Many requests, up to [`BATCH_MESSAGES`] or [`BATCH_BYTES`] per send, with one verdict each
-    /// in the order given.
-    ///
-    /// Only the last message of a send asks for an ack. The kernel carries messages out in order
-    /// inside the send call and always reports errors, so silence before that ack is success.
-    /// A fault of the socket itself is the verdict of every message of that send which was not
-    /// answered before it; later ones are [`NetlinkError::NotSent`].
-    pub fn batch<I>(&mut self, requests: I) -> Vec<Result<(), NetlinkError>>
-    where
-        I: IntoIterator<Item: Borrow<Request>>,
-    {
-        let mut verdicts = Vec::new();
-        let mut chunk = Chunk::default();
-        let mut healthy = true;
-        self.out.clear();
-        for request in requests {
-            let request = request.borrow();
-            if healthy && !chunk.has_room(self.out.len(), request.len()) {
-                healthy = self.flush(&mut chunk, &mut verdicts);
-            }
-            let index = verdicts.len();
-            verdicts.push(Err(NetlinkError::NotSent));
-            if healthy {
-                let sequence = self.sequence.wrapping_add(1);
-                let start = self.out.len();
-                match request.finish_into(&mut self.out, 0, sequence) {
-                    Ok(()) => {
-                        self.sequence = sequence;
-                        chunk.push(index, start, sequence);
-                    }
-                    Err(error) => replace(&mut verdicts, index, Err(error)),
-                }
-            }
-        }
-        if healthy {
-            self.flush(&mut chunk, &mut verdicts);
-        }
-        verdicts
     }
 
     /// Everything that a dump request lists, consistent in itself: dumps that the kernel marks as
@@ -261,7 +215,7 @@ impl Socket {
     }
 
     /// Opens the socket anew if answers to an abandoned request may be queued in it.
-    fn refresh(&mut self) -> Result<(), NetlinkError> {
+    pub(super) fn refresh(&mut self) -> Result<(), NetlinkError> {
         if self.stale {
             self.fd = sys::open(self.protocol)?;
             self.configure()?;
@@ -270,7 +224,7 @@ impl Socket {
         Ok(())
     }
 
-    fn mark<T>(&mut self, outcome: Result<T, NetlinkError>) -> Result<T, NetlinkError> {
+    pub(super) fn mark<T>(&mut self, outcome: Result<T, NetlinkError>) -> Result<T, NetlinkError> {
         if let Err(error) = &outcome {
             self.stale |= error.is_out_of_step();
         }
@@ -286,7 +240,7 @@ impl Socket {
         Ok(sequence)
     }
 
-    fn send(&mut self, messages: usize) -> Result<(), NetlinkError> {
+    pub(super) fn send(&mut self, messages: usize) -> Result<(), NetlinkError> {
         self.stats.messages += messages as u64;
         self.stats.bytes += self.out.len() as u64;
         self.stats.sends += 1;
@@ -295,7 +249,7 @@ impl Socket {
     }
 
     /// Receives one datagram of the kernel's into `self.datagram`; returns its length.
-    fn receive(&mut self, wait: bool) -> Result<usize, NetlinkError> {
+    pub(super) fn receive(&mut self, wait: bool) -> Result<usize, NetlinkError> {
         loop {
             self.stats.receives += 1;
             match sys::receive(self.fd.as_fd(), &mut self.datagram, wait)? {
@@ -322,94 +276,11 @@ impl Socket {
             }
         }
     }
-
-    /// Sends a chunk and notes its verdicts; `false` after a fault of the socket.
-    fn flush(&mut self, chunk: &mut Chunk, verdicts: &mut [Result<(), NetlinkError>]) -> bool {
-        let Some(last) = chunk.request_ack(&mut self.out) else {
-            self.out.clear();
-            return true;
-        };
-        let mut answered = vec![None; chunk.indices.len()];
-        let outcome = self.refresh().and_then(|()| self.send(chunk.indices.len()));
-        let outcome =
-            outcome.and_then(|()| self.collect_verdicts(chunk.first, last, &mut answered));
-        let outcome = self.mark(outcome);
-        for (index, answer) in chunk.indices.drain(..).zip(answered) {
-            replace(verdicts, index, answer.unwrap_or_else(|| outcome.clone()));
-        }
-        self.out.clear();
-        outcome.is_ok()
-    }
-
-    /// Notes the verdicts of the requests `first..=last` until that of `last` is there.
-    fn collect_verdicts(
-        &mut self,
-        first: u32,
-        last: u32,
-        answered: &mut [Option<Result<(), NetlinkError>>],
-    ) -> Result<(), NetlinkError> {
-        loop {
-            let length = self.receive(true)?;
-            let datagram = self.datagram.get(..length).unwrap_or_default();
-            for message in Messages::new(datagram) {
-                if message.kind != NLMSG_ERROR {
-                    continue;
-                }
-                let position = message.sequence.wrapping_sub(first) as usize;
-                if let Some(slot) = answered.get_mut(position) {
-                    *slot = Some(message.verdict());
-                    if message.sequence == last {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
 }
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
-    }
-}
-
-/// The messages of one send.
-#[derive(Default)]
-struct Chunk {
-    /// For each message, where its verdict goes.
-    indices: Vec<usize>,
-    /// Sequence number of the first message; the others follow without gaps.
-    first: u32,
-    last: u32,
-    /// Where the last message starts in the send buffer.
-    last_start: usize,
-}
-
-impl Chunk {
-    fn has_room(&self, used: usize, more: usize) -> bool {
-        self.indices.is_empty()
-            || (self.indices.len() < BATCH_MESSAGES && used + more <= BATCH_BYTES)
-    }
-
-    fn push(&mut self, index: usize, start: usize, sequence: u32) {
-        if self.indices.is_empty() {
-            self.first = sequence;
-        }
-        self.indices.push(index);
-        self.last_start = start;
-        self.last = sequence;
-    }
-
-    /// Sets the ack bit of the last message; its sequence number, or nothing if there is none.
-    fn request_ack(&self, out: &mut [u8]) -> Option<u32> {
-        if self.indices.is_empty() {
-            return None;
-        }
-        let header = out.get_mut(self.last_start..self.last_start + HEADER)?;
-        let flags = header.get_mut(6..8)?;
-        let value = u16::from_ne_bytes([flags[0], flags[1]]) | NLM_F_ACK;
-        flags.copy_from_slice(&value.to_ne_bytes());
-        Some(self.last)
     }
 }
 
@@ -430,14 +301,4 @@ pub(super) fn absorb(
         }
     }
     None
-}
-
-fn replace(
-    verdicts: &mut [Result<(), NetlinkError>],
-    index: usize,
-    verdict: Result<(), NetlinkError>,
-) {
-    if let Some(slot) = verdicts.get_mut(index) {
-        *slot = verdict;
-    }
 }
