@@ -52,6 +52,21 @@ is() { # is TEXT WANTED VALUE: the value must be equal or match as a shell patte
 	fi
 }
 
+rust_tests() { # rust_tests PROGRAM [ARGS...]: a test program of cargo's, each test a check
+	local output=$LAB_OUT/.rust status=0 name verdict
+	"$@" >"$output" 2>&1 || status=$?
+	while read -r name verdict; do
+		if [[ $verdict == ok ]]; then passed "$name"; else failed "$name: $verdict"; fi
+	done < <(sed -n 's/^test \(.*\) \.\.\. \(.*\)$/\1 \2/p' "$output")
+	# A test that could not run here proves nothing, whatever its verdict.
+	while read -r name; do failed "$name"; done < <(grep -a '^NOT RUN' "$output")
+	if ((status)) || ! grep -q '^test result: ok' "$output"; then
+		failed "$(basename "$1"): exit status $status"
+		sed -n '/^failures:/,$p' "$output"
+		grep -q '^failures:' "$output" || tail -n 20 "$output"
+	fi
+}
+
 eventually() { # eventually SECONDS COMMAND...: retry until the command succeeds
 	local end=$((SECONDS + $1))
 	shift

@@ -1,6 +1,5 @@
 #!/bin/bash
 # The package: installation, unit, upgrade, removal, purge. Needs two versions of it.
-# shellcheck disable=SC2317,SC2329 # "eventually" calls functions by name
 . "$LAB_IN/check.sh"
 export DEBIAN_FRONTEND=noninteractive
 mapfile -t debs < <(find "$LAB_IN/packages" -name '*.deb' | sort -V)
