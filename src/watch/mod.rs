@@ -12,8 +12,10 @@ mod convert;
 mod manifest;
 mod node;
 mod source;
+mod status;
 mod store;
 mod wire;
 
 pub use manifest::{ManifestError, load};
 pub use node::{Host, NodeObject, NodeUnknown, node_facts};
+pub use status::{PartStatus, SourceStatus};

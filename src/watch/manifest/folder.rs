@@ -54,10 +54,7 @@ impl Folder {
             }
             Ok(())
         });
-        self.trouble = listed
-            .as_ref()
-            .err()
-            .map(|error| format!("{}: {error}, its last objects stay", self.path.display()));
+        self.trouble = None;
         listed?;
         names.retain(|name| is_manifest(name));
         self.files.retain(|name, _| names.contains(name));
@@ -65,6 +62,12 @@ impl Folder {
             self.read(&name);
         }
         Ok(())
+    }
+
+    /// The directory cannot be listed: everything stays, with a note.
+    pub(super) fn unreadable(&mut self, error: &io::Error) {
+        let path = self.path.display();
+        self.trouble = Some(format!("{path}: {error}, its last objects stay"));
     }
 
     /// Reads one file again, or forgets it if it is gone.

@@ -6,10 +6,13 @@
 
 mod document;
 mod folder;
+mod live;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub(super) use self::live::ManifestSource;
 
 use self::folder::Folder;
 use super::store::Store;
@@ -43,14 +46,19 @@ pub fn load(dir: &Path) -> Result<(Arc<Snapshot>, Vec<Note>), ManifestError> {
 
 fn open(dir: &Path) -> Result<Folder, ManifestError> {
     let mut folder = Folder::new(dir);
-    folder
-        .read_all()
-        .map_err(|source| ManifestError::Directory {
-            path: dir.to_owned(),
-            source,
-        })?;
+    let read = folder.read_all();
+    read.map_err(|error| folder_error(dir, error))?;
     Ok(folder)
 }
 
+fn folder_error(dir: &Path, source: io::Error) -> ManifestError {
+    ManifestError::Directory {
+        path: dir.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod live_tests;
 #[cfg(test)]
 mod tests;
