@@ -36,8 +36,8 @@ impl Followed {
             })
         };
         let wait = self.snapshots.wait_for(fits);
-        let found = tokio::time::timeout(Duration::from_secs(20), wait).await;
-        let found = found.is_ok();
+        let limit = Duration::from_secs(20);
+        let found = tokio::time::timeout(limit, wait).await.is_ok();
         assert!(found, "never {names:?}: {:?}", self.snapshots.borrow());
     }
 }
