@@ -9,6 +9,7 @@
 //! Nobody else knows Kubernetes' wire types.
 
 mod convert;
+mod kube;
 mod manifest;
 mod node;
 mod source;

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Shared by all sources of a cluster and by who asks; cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SourceStatus {
-    parts: Arc<Mutex<BTreeMap<&'static str, PartStatus>>>,
+    parts: Arc<Mutex<Parts>>,
+    fault: watch::Sender<Option<String>>,
 }
+
+type Parts = BTreeMap<&'static str, PartStatus>;
 
 /// One source: a kind of the API server, the kubeconfig, the directory of manifests, the node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +34,15 @@ pub struct PartStatus {
 
 // === impl SourceStatus ===
 
+impl Default for SourceStatus {
+    fn default() -> Self {
+        Self {
+            parts: Arc::default(),
+            fault: watch::channel(None).0,
+        }
+    }
+}
+
 impl SourceStatus {
     /// All parts by name.
     #[must_use]
@@ -37,30 +50,16 @@ impl SourceStatus {
         self.lock().clone()
     }
 
-    /// One line: everything that is wrong, or that all is well.
+    /// Why the cluster is not known as it is now: everything that is wrong, or what is awaited;
+    /// `None` when all is well.
     #[must_use]
-    pub fn summary(&self) -> String {
-        let parts = self.lock();
-        let faults: Vec<String> = parts
-            .iter()
-            .filter_map(|(name, part)| part.fault.as_ref().map(|fault| format!("{name}: {fault}")))
-            .collect();
-        if !faults.is_empty() {
-            return faults.join("; ");
-        }
-        let awaited: Vec<&str> = parts
-            .iter()
-            .filter_map(|(name, part)| (!part.synced).then_some(*name))
-            .collect();
-        if awaited.is_empty() {
-            return "in sync".to_owned();
-        }
-        format!("waiting for {}", awaited.join(", "))
+    pub fn fault(&self) -> watch::Receiver<Option<String>> {
+        self.fault.subscribe()
     }
 
     /// The part is there and has said nothing yet.
     pub(super) fn announce(&self, part: &'static str) {
-        self.lock().entry(part).or_default();
+        self.change(part, |_| {});
     }
 
     pub(super) fn connected(&self, part: &'static str, server: Option<&Arc<str>>) {
@@ -95,10 +94,32 @@ impl SourceStatus {
     }
 
     fn change<T>(&self, part: &'static str, change: impl FnOnce(&mut PartStatus) -> T) -> T {
-        change(self.lock().entry(part).or_default())
+        let mut parts = self.lock();
+        let result = change(parts.entry(part).or_default());
+        let fault = fault_of(&parts);
+        self.fault.send_if_modified(|known| {
+            let is_new = *known != fault;
+            *known = fault;
+            is_new
+        });
+        result
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, PartStatus>> {
+    fn lock(&self) -> MutexGuard<'_, Parts> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn fault_of(parts: &Parts) -> Option<String> {
+    let faults = parts.iter().filter_map(|(name, part)| {
+        let fault = part.fault.as_ref()?;
+        Some(format!("{name}: {fault}"))
+    });
+    let faults: Vec<String> = faults.collect();
+    if !faults.is_empty() {
+        return Some(faults.join("; "));
+    }
+    let awaited = parts.iter().filter(|(_, part)| !part.synced);
+    let awaited: Vec<&str> = awaited.map(|(name, _)| *name).collect();
+    (!awaited.is_empty()).then(|| format!("waiting for {}", awaited.join(", ")))
 }

@@ -88,7 +88,7 @@ async fn a_directory_that_vanishes_keeps_its_objects_until_it_is_back() {
     fs::create_dir(&dir).unwrap();
     put(&dir, "b.yaml", &service("b"));
     followed.until(&["b"], 0).await;
-    assert_eq!(followed.status.summary(), "in sync");
+    assert_eq!(*followed.status.fault().borrow(), None);
 
     // Exchanged as a whole.
     let next = top.path().join("next");

@@ -10,7 +10,9 @@ type Text = Box<str>;
 type List<T> = Vec<Field<T>>;
 
 /// Labels and annotations that mean something to us start with one of these.
-const MARKS: [&str; 4] = [
+const MARKS: [&str; 5] = [
+    // Bookmarks that end a streaming list (KEP-3157).
+    "k8s.io/initial-events-end",
     "kube-router.io/",
     "service.kubernetes.io/",
     "kubernetes.io/service-name",
