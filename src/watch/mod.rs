@@ -1,13 +1,15 @@
-//! The cluster and this node as they are: sources, conversion, snapshots.
+//! The cluster and this node as they are: sources, conversion, snapshots, facts.
 //!
 //! ```text
 //!  kube ──────┐
-//!             ├─► Event ─► convert ─► store ─► Snapshot (watch channel)
-//!  manifest ──┘
+//!             ├─► Event ─► convert ─► store ─► Snapshot ─┬─► snapshot ┐
+//!  manifest ──┘                                          │            ├ watch channels
+//!  rtnetlink ───────────────────► node::Host ─► NodeFacts ◄─► facts ──┘
 //! ```
 //!
 //! Nobody else knows Kubernetes' wire types.
 
+mod cluster;
 mod convert;
 mod kube;
 mod manifest;
@@ -17,6 +19,7 @@ mod status;
 mod store;
 mod wire;
 
+pub use cluster::{Cluster, WatchError};
 pub use manifest::{ManifestError, load};
 pub use node::{Host, NodeObject, NodeUnknown, node_facts};
 pub use status::{PartStatus, SourceStatus};

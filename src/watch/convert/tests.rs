@@ -682,11 +682,11 @@ proptest! {
             }
             if let Ok(wire) = wire::decode::<wire::EndpointSlice>(piece)
                 && let Some(name) = wire::name_of(&*wire) {
-                slice(&name, &wire, &mut intern);
+                prop_assert!(slice(&name, &wire, &mut intern).notes.len() <= 101);
             }
             if let Ok(wire) = wire::decode::<wire::Node>(piece)
                 && let Some(name) = wire::name_of(&*wire) {
-                node(&name, &wire, &mut intern);
+                prop_assert!(node(&name, &wire, &mut intern).notes.len() <= 101);
             }
         }
     }

@@ -207,8 +207,8 @@ fn end<K: Kind>(events: &mut Vec<ClusterEvent>) {
 }
 
 fn apply(manifest: &Manifest, of_list: bool) -> Option<ClusterEvent> {
-    fn event<K: Kind + Clone>(object: &Box<K>, of_list: bool) -> ClusterEvent {
-        let object = Ok(object.clone());
+    fn event<K: Kind + Clone>(object: &K, of_list: bool) -> ClusterEvent {
+        let object = Ok(Box::new(object.clone()));
         K::event(if of_list {
             Event::InitApply(object)
         } else {
@@ -216,9 +216,9 @@ fn apply(manifest: &Manifest, of_list: bool) -> Option<ClusterEvent> {
         })
     }
     match manifest {
-        Manifest::Service(object) => Some(event(object, of_list)),
-        Manifest::Slice(object) => Some(event(object, of_list)),
-        Manifest::Node(object) => Some(event(object, of_list)),
+        Manifest::Service(object) => Some(event(&**object, of_list)),
+        Manifest::Slice(object) => Some(event(&**object, of_list)),
+        Manifest::Node(object) => Some(event(&**object, of_list)),
         Manifest::Unread => None,
     }
 }

@@ -5,11 +5,13 @@
 //! reason says why. Manifests may leave their Node out; then the kernel's addresses stand for it.
 
 mod host;
+mod links;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use self::host::Host;
+pub(super) use self::links::Links;
 use crate::kernel::rtnl::object::Link;
 use crate::model::{LocalAddress, Node, NodeFacts, Note, ObjectRef};
 use crate::net::{ByFamily, Family, is_usable};

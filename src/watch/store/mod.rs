@@ -82,19 +82,6 @@ impl Store {
         self.services.synced && self.slices.synced && self.nodes.synced
     }
 
-    /// Kinds whose first list is still awaited, for the status line.
-    #[must_use]
-    pub(super) fn awaited(&self) -> Vec<&'static str> {
-        [
-            ("Services", self.services.synced),
-            ("EndpointSlices", self.slices.synced),
-            ("Nodes", self.nodes.synced),
-        ]
-        .into_iter()
-        .filter_map(|(kind, synced)| (!synced).then_some(kind))
-        .collect()
-    }
-
     /// A snapshot, if every kind is in sync and anything changed since the last one.
     pub(super) fn publish(&mut self) -> Option<Arc<Snapshot>> {
         if !self.is_synced() || !self.changed {

@@ -33,8 +33,8 @@ macro_rules! shapes {
     ($($(#[$doc:meta])* $name:ident { $($field:ident = $key:literal: $type:ty,)* })*) => {$(
         $(#[$doc])*
         #[derive(Debug, Default, Clone, PartialEq, Eq)]
-        pub struct $name {
-            $(pub $field: Field<$type>,)*
+        pub(in crate::watch) struct $name {
+            $(pub(in crate::watch) $field: Field<$type>,)*
         }
 
         impl Shape for $name {
