@@ -3,16 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper::{Method, Request};
 use serde_json::{Value, json};
 
+use crate::body::{check_kind, read_body};
 use crate::discovery;
 use crate::faults::{FaultKind, Taken, Verb};
 use crate::kinds::Kind;
-use crate::manifests;
 use crate::page;
 use crate::reply::{self, Reply};
 use crate::route::{Query, Route};
@@ -275,7 +274,7 @@ async fn create(
     call: &Call,
     request: Request<Incoming>,
 ) -> Result<Reply, Status> {
-    let body = read_body(call, request).await?;
+    let body = read_body(&call.media, call.unbound, request).await?;
     check_kind(kind, &body)?;
     let named = |key: &str| {
         body.pointer(key)
@@ -318,7 +317,7 @@ async fn update(
     call: &Call,
     request: Request<Incoming>,
 ) -> Result<Reply, Status> {
-    let body = read_body(call, request).await?;
+    let body = read_body(&call.media, call.unbound, request).await?;
     check_kind(target.kind, &body)?;
     let named = body.pointer("/metadata/name").and_then(Value::as_str);
     if named.is_some_and(|named| named != target.name) {
@@ -342,7 +341,7 @@ async fn patch(
     request: Request<Incoming>,
 ) -> Result<Reply, Status> {
     let media = call.media.as_str();
-    let body = read_body(call, request).await?;
+    let body = read_body(&call.media, call.unbound, request).await?;
     let (patch, create) = match (media, body) {
         ("application/json-patch+json", Value::Array(steps)) => (Patch::Json(steps), false),
         ("application/merge-patch+json" | "application/strategic-merge-patch+json", body) => {
@@ -393,40 +392,4 @@ fn delete_all(
         remaining: None,
     };
     Ok(reply::list(kind, page, false))
-}
-
-/// A body may leave its kind out, but not name another.
-fn check_kind(kind: &Kind, body: &Value) -> Result<(), Status> {
-    match body.get("kind").and_then(Value::as_str) {
-        Some(named) if named != kind.kind => Err(Status::bad_request(format!(
-            "a {named} cannot be handled as a {}",
-            kind.kind
-        ))),
-        _ => Ok(()),
-    }
-}
-
-pub(crate) async fn read_bytes(request: Request<Incoming>) -> Result<Vec<u8>, Status> {
-    let body = request.into_body().collect().await;
-    Ok(body
-        .map_err(|error| Status::bad_request(error.to_string()))?
-        .to_bytes()
-        .to_vec())
-}
-
-async fn read_body(call: &Call, request: Request<Incoming>) -> Result<Value, Status> {
-    let bytes = read_bytes(request).await?;
-    let yaml = call.media.ends_with("yaml");
-    if call.media == "application/vnd.kubernetes.protobuf" {
-        return Err(Status::new(
-            415,
-            "UnsupportedMediaType",
-            "this server speaks JSON and YAML",
-        ));
-    }
-    match serde_json::from_slice(&bytes) {
-        Ok(value) => Ok(value),
-        Err(_) if yaml || call.unbound => manifests::one(&bytes).map_err(Status::bad_request),
-        Err(error) => Err(Status::bad_request(error.to_string())),
-    }
 }

@@ -8,11 +8,12 @@ use hyper::{Method, Request};
 use serde_json::{Value, json};
 
 use crate::api::{self, Call};
+use crate::apply;
+use crate::body;
 use crate::faults::Fault;
 use crate::manifests;
 use crate::reply::{self, Reply};
 use crate::route::{Query, Route};
-use crate::server;
 use crate::shared::Shared;
 use crate::status::Status;
 use crate::wire::Switch;
@@ -36,7 +37,7 @@ async fn command(shared: &Shared, path: &str, request: Request<Incoming>) -> Res
     let query = Query::parse(request.uri().query().unwrap_or(""));
     match (request.method(), path) {
         (&Method::POST, "/faults") => {
-            let body = api::read_bytes(request).await?;
+            let body = body::read_bytes(request).await?;
             let text = manifests::one(&body).map_err(Status::bad_request)?;
             shared.set_fault(Fault::from_json(&text).map_err(Status::bad_request)?);
             Ok(reply::json(200, &json!(shared.faults.describe())))
@@ -47,14 +48,14 @@ async fn command(shared: &Shared, path: &str, request: Request<Incoming>) -> Res
         }
         (&Method::GET, "/faults") => Ok(reply::json(200, &json!(shared.faults.describe()))),
         (&Method::POST | &Method::PUT, "/apply") => {
-            let body = api::read_bytes(request).await?;
+            let body = body::read_bytes(request).await?;
             let objects = manifests::many(&body).map_err(Status::bad_request)?;
             let stored: Result<Vec<Value>, Status> = objects
                 .into_iter()
-                .map(|object| server::apply(shared, object))
+                .map(|object| apply::apply(shared, object))
                 .collect();
             let count = stored?.len();
-            server::make_namespaces(shared);
+            apply::make_namespaces(shared);
             Ok(reply::json(200, &json!({"applied": count})))
         }
         (&Method::POST, "/compact") => Ok(reply::json(

@@ -11,7 +11,9 @@
 //! [KEP-3157](https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/3157-watch-list).
 
 mod api;
+mod apply;
 mod big;
+mod body;
 mod control;
 mod discovery;
 mod faults;
@@ -22,6 +24,7 @@ mod manifests;
 mod object;
 mod page;
 mod pki;
+mod real;
 mod reply;
 mod route;
 mod selector;
@@ -40,6 +43,7 @@ pub use kinds::{KINDS, Kind};
 pub use kubeconfig::Credentials;
 pub use manifests::read_folder;
 pub use pki::Identity;
+pub use real::{ApiServer, RealApiServer};
 pub use server::{Failure, Options, TestApiServer};
 pub use shared::{AuthMode, Request};
 pub use status::Status;

@@ -16,7 +16,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTi
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::{
-    self, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
+    self, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme,
 };
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -37,8 +38,9 @@ pub(crate) struct Pki {
     pub(crate) client: Identity,
     /// Issued by an authority that the server doesn't know.
     pub(crate) stranger: Identity,
+    pub(crate) server: Identity,
     ca_der: CertificateDer<'static>,
-    server: (CertificateDer<'static>, Vec<u8>),
+    server_der: (CertificateDer<'static>, Vec<u8>),
 }
 
 impl Pki {
@@ -56,8 +58,23 @@ impl Pki {
             client: client(&authority)?,
             stranger: client(&self::authority("stranger CA")?)?,
             ca_der: authority.der().clone(),
-            server: (certificate.der().clone(), key.serialize_der()),
+            server: Identity {
+                certificate: certificate.pem(),
+                key: key.serialize_pem(),
+            },
+            server_der: (certificate.der().clone(), key.serialize_der()),
         })
+    }
+
+    /// A client's side of TLS that trusts this authority.
+    pub(crate) fn client_tls(&self) -> Result<ClientConfig, Failure> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.ca_der.clone())?;
+        let provider = Arc::new(ring::default_provider());
+        Ok(ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth())
     }
 
     /// The server's side of TLS.
@@ -69,7 +86,7 @@ impl Pki {
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
                 .allow_unauthenticated()
                 .build()?;
-        let (certificate, key) = self.server.clone();
+        let (certificate, key) = self.server_der.clone();
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(Arc::new(AcceptAny(Arc::clone(&verifier))))

@@ -51,9 +51,9 @@ impl Selector {
         })
     }
 
-    /// Whether every object is chosen.
+    /// Whether every object of the namespace, or of all, is chosen.
     pub(crate) fn is_everything(&self) -> bool {
-        self.namespace.is_none() && self.labels.is_empty() && self.fields.is_empty()
+        self.labels.is_empty() && self.fields.is_empty()
     }
 
     pub(crate) fn matches(&self, object: &Object) -> bool {

@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
+use crate::apply::{apply, make_namespaces, target};
 use crate::faults::Fault;
-use crate::kinds::{self, KINDS, Kind};
+use crate::kinds;
 use crate::kubeconfig::{Credentials, kubeconfig};
 use crate::listen::{Listener, Role};
 use crate::manifests;
@@ -18,8 +19,7 @@ use crate::pki::{self, Identity, Pki, Tls};
 use crate::selector::Selector;
 use crate::shared::{AuthMode, Request, Shared};
 use crate::status::Status;
-use crate::store::{Store, Target};
-use crate::write::Part;
+use crate::store::Store;
 
 /// What went wrong at start.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -78,7 +78,7 @@ pub struct TestApiServer {
     pki: Option<Pki>,
     tls: Option<Tls>,
     endpoints: Vec<Mutex<Listener>>,
-    control: Option<Listener>,
+    control: Option<Mutex<Listener>>,
     runtime: Option<Runtime>,
 }
 
@@ -127,7 +127,7 @@ impl TestApiServer {
             server.endpoints.push(Mutex::new(listener));
         }
         if let Some(address) = options.control {
-            server.control = Some(server.listen(address, Role::Control)?);
+            server.control = Some(Mutex::new(server.listen(address, Role::Control)?));
         }
         Ok(server)
     }
@@ -163,7 +163,7 @@ impl TestApiServer {
     pub fn control_url(&self) -> Option<String> {
         self.control
             .as_ref()
-            .map(|listener| format!("http://{}", reachable(listener.address())))
+            .map(|listener| format!("http://{}", reachable(lock(listener).address())))
     }
 
     /// Certificate of the server's authority; empty without TLS.
@@ -367,65 +367,4 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn target<'a>(kind: &str, namespace: &'a str, name: &'a str) -> Option<Target<'a>> {
-    let kind = kinds::by_kind(kind).or_else(|| KINDS.iter().find(|one| one.plural == kind))?;
-    Some(Target {
-        kind,
-        namespace: if kind.namespaced { namespace } else { "" },
-        name,
-    })
-}
-
-/// Creates or replaces an object, status included.
-pub(crate) fn apply(shared: &Shared, object: Value) -> Result<Value, Status> {
-    let text = |path: &str| {
-        object
-            .pointer(path)
-            .and_then(Value::as_str)
-            .unwrap_or("")
-            .to_owned()
-    };
-    let kind: &'static Kind = kinds::by_kind(&text("/kind"))
-        .ok_or_else(|| Status::bad_request(format!("unknown kind {:?}", text("/kind"))))?;
-    let (name, mut namespace) = (text("/metadata/name"), text("/metadata/namespace"));
-    if name.is_empty() {
-        return Err(Status::invalid(format!(
-            "{} \"\" is invalid: metadata.name: Required value",
-            kind.kind
-        )));
-    }
-    if !kind.namespaced {
-        namespace.clear();
-    } else if namespace.is_empty() {
-        "default".clone_into(&mut namespace);
-    }
-    let target = Target {
-        kind,
-        namespace: &namespace,
-        name: &name,
-    };
-    let (stored, _) = shared.store.replace(target, object, Part::Whole)?;
-    Ok(stored.to_typed_json(kind))
-}
-
-/// Makes the namespaces that objects stand in, where they are missing: what `kubectl apply` would insist on.
-pub(crate) fn make_namespaces(shared: &Shared) {
-    let everything = Selector::default();
-    let mut wanted = vec!["default".to_owned(), "kube-system".to_owned()];
-    for kind in KINDS.iter().filter(|kind| kind.namespaced) {
-        let (_, objects) = shared.store.list(kind, &everything);
-        wanted.extend(objects.iter().map(|object| object.namespace.to_string()));
-        wanted.sort_unstable();
-        wanted.dedup();
-    }
-    for name in wanted {
-        let object =
-            json!({"kind": "Namespace", "metadata": {"name": name}, "status": {"phase": "Active"}});
-        if target("Namespace", "", &name).is_some_and(|target| shared.store.get(target).is_err()) {
-            // Only a name that is empty could be refused, and none is.
-            let _ = apply(shared, object);
-        }
-    }
 }
