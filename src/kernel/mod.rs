@@ -12,4 +12,6 @@ pub mod rtnl;
 pub mod sysctl;
 
 #[cfg(test)]
+pub(crate) mod test_mutation;
+#[cfg(test)]
 pub(crate) mod test_namespace;

@@ -167,42 +167,36 @@ impl Saved {
     }
 
     /// The guests of one foreign chain: those that stand right stay untouched; if one of the
-    /// first does not, all of ours there are set anew.
+    /// first does not, all of the first are set anew.
     fn change_guests(&self, name: &str, chain: &SavedChain, own: &Own, edits: &mut Vec<Edit>) {
         let Ok(name) = ChainName::new(name) else {
             return;
         };
-        let of_chain = |position| {
-            let guests = own.guests.iter();
-            guests.filter(move |guest| guest.position == position)
-        };
-        let first: Vec<&Guest> = of_chain(Position::First)
-            .filter(|guest| guest.chain == name)
-            .collect();
-        let mut last: Vec<&Guest> = of_chain(Position::Last)
-            .filter(|guest| guest.chain == name)
-            .collect();
-        let stands_right = chain
-            .hashes()
-            .take(first.len())
-            .eq(first.iter().map(|guest| Some(guest.rule.hash())));
-        for (place, rule) in self.ours_in(name.as_str()) {
-            let kept = if stands_right && place <= first.len() {
-                true
-            } else {
-                take(&mut last, rule.hash())
-            };
-            if !kept {
-                let (chain, text) = (name.clone(), rule.text.clone());
-                edits.push(Edit::DeleteRule { chain, text });
-            }
+        let guests = own.guests.iter().filter(|guest| guest.chain == name);
+        let (first, last): (Vec<&Guest>, Vec<&Guest>) =
+            guests.partition(|guest| guest.position == Position::First);
+        let wanted = first.iter().map(|guest| Some(guest.rule.hash()));
+        let mut stands_right = chain.hashes().take(first.len()).eq(wanted);
+        let mut absent = last.clone();
+        let (kept, mut dropped): (Vec<_>, Vec<_>) =
+            self.ours_in(name.as_str()).partition(|(place, rule)| {
+                stands_right && *place <= first.len() || take(&mut absent, rule.hash())
+            });
+        // Rules go by text, the first of several like it: a twin of a dropped one is not safe.
+        let is_kept = |text: &String| kept.iter().any(|(_, rule)| rule.text == *text);
+        if dropped.iter().any(|(_, rule)| is_kept(&rule.text)) {
+            (stands_right, absent) = (false, last);
+            dropped.extend(kept);
+        }
+        for (_, rule) in dropped {
+            let (chain, text) = (name.clone(), rule.text.clone());
+            edits.push(Edit::DeleteRule { chain, text });
         }
         if !stands_right {
-            for (index, guest) in first.into_iter().enumerate() {
-                edits.push(guest.insert(index + 1));
-            }
+            let places = first.into_iter().enumerate();
+            edits.extend(places.map(|(index, guest)| guest.insert(index + 1)));
         }
-        edits.extend(last.into_iter().map(Guest::append));
+        edits.extend(absent.into_iter().map(Guest::append));
     }
 }
 

@@ -6,6 +6,7 @@ use super::object::*;
 use super::*;
 use crate::kernel::genl::FamilyId;
 use crate::kernel::netlink::Messages;
+use crate::kernel::test_mutation::Chance;
 use crate::net::{Family, Protocol};
 
 const FAMILY: FamilyId = FamilyId(0x1d);
@@ -406,32 +407,6 @@ proptest! {
     #[test]
     fn any_text_is_parsed_without_panic(text in "[-A-Za-z0-9 :.\\[\\]\n>]{0,80}") {
         let _either = (text.parse::<Command>(), parse_table(&text), parse_proc(&text));
-    }
-}
-
-/// A small generator with a fixed seed, so that every run tries the same inputs (xorshift64*).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let word = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
-        usize::try_from(word).unwrap() % limit
-    }
-
-    fn mutate(&mut self, bytes: &mut Vec<u8>, alphabet: &[u8]) {
-        for _ in 0..=self.below(4) {
-            let at = self.below(bytes.len().max(1));
-            let byte = alphabet[self.below(alphabet.len())];
-            match (self.below(4), bytes.get_mut(at)) {
-                (0, Some(old)) => *old ^= 1 << self.below(8),
-                (1, Some(old)) => *old = byte,
-                (2, Some(_)) => drop(bytes.remove(at)),
-                (_, _) => bytes.insert(at, byte),
-            }
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Links, addresses and routes in memory, for tests of those who use them.
 //!
 //! Models, each proved against the kernel in `tests/netns_kernel.rs`: the routes that the kernel
-//! makes for an address, which of them go with it, that with the last IPv4 address of a link all
+//! makes for an address (late for IPv6), which of them go with it, that with the last IPv4 address of a link all
 //! its IPv4 routes go, that a route of IPv6 with another metric is
 //! another route, and that a deleted link takes all of its own along.
 
@@ -32,6 +32,8 @@ pub struct FakeRtnl {
     /// Changes that the kernel refuses, with the errno.
     pub refuse: BTreeMap<Change, i32>,
     last_index: u32,
+    /// Routes to IPv6 addresses that the kernel has yet to make.
+    late: Vec<Route>,
 }
 
 // === impl FakeRtnl ===
@@ -40,6 +42,15 @@ impl FakeRtnl {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes the routes to IPv6 addresses that the kernel makes from its work queue some time
+    /// after the address was added; whether there were any.
+    pub fn make_late_routes(&mut self) -> bool {
+        let late = std::mem::take(&mut self.late);
+        let is_any = !late.is_empty();
+        self.routes.extend(late);
+        is_any
     }
 
     fn apply(&mut self, change: &Change) -> Result<Outcome, i32> {
@@ -64,7 +75,10 @@ impl FakeRtnl {
         if self.addresses.iter().any(same) {
             return Outcome::Unchanged;
         }
-        self.routes.extend(kernel_routes(address));
+        match address.family() {
+            Family::V4 => self.routes.extend(kernel_routes(address)),
+            Family::V6 => self.late.extend(kernel_routes(address)),
+        }
         self.addresses.insert(match address.family() {
             Family::V4 => *address,
             // IPv6 tells the scope from the address.
@@ -85,6 +99,7 @@ impl FakeRtnl {
         }
         for route in kernel_routes(address) {
             self.routes.remove(&route);
+            self.late.retain(|late| *late != route);
         }
         let is_v4_of_link =
             |other: &Address| other.link == address.link && other.family() == Family::V4;
@@ -202,6 +217,7 @@ impl Interfaces for FakeRtnl {
     fn delete_link(&mut self, index: u32) -> Result<Outcome, Error> {
         self.addresses.retain(|address| address.link != index);
         self.routes.retain(|route| route.link != Some(index));
+        self.late.retain(|route| route.link != Some(index));
         Ok(match self.links.remove(&index) {
             Some(_) => Outcome::Changed,
             None => Outcome::Unchanged,
@@ -228,6 +244,6 @@ impl Interfaces for FakeRtnl {
     }
 
     fn add_vips(&mut self, link: u32, vips: &[(IpAddr, IpAddr)]) -> Vec<Result<Outcome, Error>> {
-        vip::add(self, link, vips, || false)
+        vip::add(self, link, vips, Self::make_late_routes)
     }
 }

@@ -148,10 +148,10 @@ impl Interfaces for Rtnl {
         // Subscribed before the addresses are added, so that no route is missed.
         let monitor = match vips.iter().any(|(vip, _)| vip.is_ipv6()) {
             true => Monitor::open_groups(&[libc::RTNLGRP_IPV6_ROUTE]),
-            false => return vip::add(self, link, vips, || false),
+            false => return vip::add(self, link, vips, |_| false),
         };
         match monitor {
-            Ok(mut monitor) => vip::add(self, link, vips, || monitor.wait(ROUTE_LATENCY)),
+            Ok(mut monitor) => vip::add(self, link, vips, |_| monitor.wait(ROUTE_LATENCY)),
             Err(error) => vips.iter().map(|_| Err(error.clone())).collect(),
         }
     }

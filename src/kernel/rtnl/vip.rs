@@ -22,11 +22,11 @@ const ROUNDS: usize = 64;
 /// Adds VIPs (with the source address for each) to a link; one verdict per VIP.
 ///
 /// `wait` returns when routes have changed, `false` if they don't any more.
-pub(super) fn add(
-    interfaces: &mut (impl Interfaces + ?Sized),
+pub(super) fn add<I: Interfaces>(
+    interfaces: &mut I,
     link: u32,
     vips: &[(IpAddr, IpAddr)],
-    wait: impl FnMut() -> bool,
+    wait: impl FnMut(&mut I) -> bool,
 ) -> Vec<Result<Outcome, Error>> {
     let mut verdicts: Vec<Result<Outcome, Error>> = Vec::with_capacity(vips.len());
     let valid = |pair: &(IpAddr, IpAddr)| Family::of(pair.0) == Family::of(pair.1);
@@ -80,12 +80,12 @@ pub(super) fn add(
 
 /// Deletes routes to the VIPs that have another source, until the one that the kernel makes
 /// for each `fresh` address has been seen and deleted.
-fn clear_strays(
-    interfaces: &mut (impl Interfaces + ?Sized),
+fn clear_strays<I: Interfaces>(
+    interfaces: &mut I,
     link: u32,
     vips: &[(IpAddr, IpAddr)],
     mut fresh: FxHashSet<IpAddr>,
-    mut wait: impl FnMut() -> bool,
+    mut wait: impl FnMut(&mut I) -> bool,
 ) -> Result<(), Error> {
     if vips.is_empty() {
         return Ok(());
@@ -102,7 +102,7 @@ fn clear_strays(
             outcome?;
             fresh.remove(&stray.destination.addr());
         }
-        if fresh.is_empty() || !wait() {
+        if fresh.is_empty() || !wait(interfaces) {
             break;
         }
     }
