@@ -109,7 +109,7 @@ fn scenario<T: RuleTables>(tables: &mut T, foreign: impl Fn(&mut T, usize)) {
         ],
     };
     tables.restore(&[meddling]).unwrap();
-    assert_eq!(settle(tables, &own(4)), 2);
+    assert_eq!(settle(tables, &own(4)), 4);
 
     // A refused line leaves the whole table as it was.
     let before = tables.save(Table::Filter).unwrap();
