@@ -326,3 +326,6 @@ fn line(event: &serde_json::Value) -> Vec<u8> {
     text.push(b'\n');
     text
 }
+
+#[cfg(test)]
+mod tests;
