@@ -13,6 +13,10 @@ use crate::net::Family;
 /// from a work queue after the request has ended.
 const ROUTE_LATENCY: Duration = Duration::from_millis(250);
 
+/// Events are waited for together while they follow one another this quickly, up to a number.
+const BURST_PAUSE: Duration = Duration::from_millis(2);
+const BURST: usize = 1000;
+
 /// Links, addresses and routes of the network namespace in which it was opened.
 #[derive(Debug)]
 pub struct Rtnl {
@@ -220,12 +224,20 @@ impl Monitor {
         Ok(replies.iter().filter_map(decode).collect())
     }
 
-    /// Waits for any event; `false` if there was none.
+    /// Waits for any event and for the end of a burst of them; `false` if there was none.
     fn wait(&mut self, within: Duration) -> bool {
-        matches!(
-            self.socket.next_event(Some(within)),
-            Ok(netlink::Event::Messages(_) | netlink::Event::Overflow)
-        )
+        let mut within = within;
+        for count in 0..BURST {
+            let event = self.socket.next_event(Some(within));
+            if !matches!(
+                event,
+                Ok(netlink::Event::Messages(_) | netlink::Event::Overflow)
+            ) {
+                return count > 0;
+            }
+            within = BURST_PAUSE;
+        }
+        true
     }
 }
 

@@ -7,6 +7,7 @@
 mod fake;
 mod handle;
 pub mod object;
+mod text;
 mod vip;
 mod wire;
 

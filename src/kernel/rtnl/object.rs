@@ -3,9 +3,9 @@
 //! No I/O. Texts are what `ip` takes; a link known by its index alone is written `if7`, which
 //! `ip` understands.
 
-use std::fmt;
 use std::net::IpAddr;
 
+pub use super::text::On;
 use crate::net::{Family, Prefix, host_prefix};
 
 /// `RT_TABLE_MAIN`.
@@ -109,13 +109,6 @@ pub enum Change {
     DelRoute(Route),
 }
 
-/// Something of a link, printed with the link's name.
-#[derive(Debug, Clone, Copy)]
-pub struct On<'a, T> {
-    what: &'a T,
-    link: &'a str,
-}
-
 /// What happened to links, addresses or routes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -159,17 +152,6 @@ impl LinkKind {
 
 // === impl Link ===
 
-impl fmt::Display for Link {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.name)?;
-        if !self.kind.name().is_empty() {
-            write!(f, " type {}", self.kind.name())?;
-        }
-        write!(f, " mtu {}", self.mtu)?;
-        f.write_str(if self.is_up { " up" } else { " down" })
-    }
-}
-
 // === impl Scope ===
 
 impl Scope {
@@ -178,19 +160,6 @@ impl Scope {
     pub const LINK: Self = Self(253);
     pub const HOST: Self = Self(254);
     pub const NOWHERE: Self = Self(255);
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::GLOBAL => f.write_str("global"),
-            Self::SITE => f.write_str("site"),
-            Self::LINK => f.write_str("link"),
-            Self::HOST => f.write_str("host"),
-            Self::NOWHERE => f.write_str("nowhere"),
-            Self(other) => write!(f, "{other}"),
-        }
-    }
 }
 
 // === impl Address ===
@@ -220,33 +189,7 @@ impl Address {
     /// The text of `ip address add`, with the link's name.
     #[must_use]
     pub fn on<'a>(&'a self, link: &'a str) -> On<'a, Self> {
-        On { what: self, link }
-    }
-}
-
-impl fmt::Display for On<'_, Address> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = self.what;
-        write!(
-            f,
-            "{} dev {} scope {}",
-            address.prefix, self.link, address.scope
-        )?;
-        for (bit, word) in [
-            (ADDRESS_NODAD, " nodad"),
-            (ADDRESS_NOPREFIXROUTE, " noprefixroute"),
-        ] {
-            if address.flags & bit != 0 {
-                f.write_str(word)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.on(&by_index(self.link)).fmt(f)
+        On::new(self, link)
     }
 }
 
@@ -285,22 +228,6 @@ impl RouteKind {
     }
 }
 
-impl fmt::Display for RouteKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unicast => "unicast",
-            Self::Local => "local",
-            Self::Broadcast => "broadcast",
-            Self::Anycast => "anycast",
-            Self::Multicast => "multicast",
-            Self::Blackhole => "blackhole",
-            Self::Unreachable => "unreachable",
-            Self::Prohibit => "prohibit",
-            Self::Other(number) => return write!(f, "{number}"),
-        })
-    }
-}
-
 // === impl Route ===
 
 impl Route {
@@ -333,60 +260,7 @@ impl Route {
     /// The text of `ip route replace`, with the link's name.
     #[must_use]
     pub fn on<'a>(&'a self, link: &'a str) -> On<'a, Self> {
-        On { what: self, link }
-    }
-
-    fn write(&self, f: &mut fmt::Formatter<'_>, link: Option<&str>) -> fmt::Result {
-        if self.kind != RouteKind::Unicast {
-            write!(f, "{} ", self.kind)?;
-        }
-        if self.destination.prefix_len() == self.family().host_bits() {
-            write!(f, "{}", self.destination.addr())?;
-        } else {
-            write!(f, "{}", self.destination)?;
-        }
-        if let Some(gateway) = self.gateway {
-            let inet = if Family::of(gateway) == self.family() {
-                ""
-            } else {
-                " inet6"
-            };
-            write!(f, " via{inet} {gateway}")?;
-        }
-        if let Some(link) = link {
-            write!(f, " dev {link}")?;
-        }
-        match self.table {
-            TABLE_LOCAL => f.write_str(" table local")?,
-            TABLE_MAIN => {}
-            other => write!(f, " table {other}")?,
-        }
-        match self.protocol {
-            PROTOCOL_KERNEL => f.write_str(" proto kernel")?,
-            other => write!(f, " proto {other}")?,
-        }
-        if self.family() == Family::V4 {
-            write!(f, " scope {}", self.scope)?;
-        }
-        if let Some(source) = self.source {
-            write!(f, " src {source}")?;
-        }
-        if let Some(metric) = self.metric {
-            write!(f, " metric {metric}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for On<'_, Route> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.what.write(f, self.what.link.map(|_| self.link))
-    }
-}
-
-impl fmt::Display for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, self.link.map(by_index).as_deref())
+        On::new(self, link)
     }
 }
 
@@ -396,7 +270,7 @@ impl Change {
     /// The command with the link's name.
     #[must_use]
     pub fn on<'a>(&'a self, link: &'a str) -> On<'a, Self> {
-        On { what: self, link }
+        On::new(self, link)
     }
 
     /// Index of the link it is about.
@@ -407,32 +281,6 @@ impl Change {
             Self::ReplaceRoute(route) | Self::DelRoute(route) => route.link,
         }
     }
-}
-
-impl fmt::Display for On<'_, Change> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let link = self.link;
-        match self.what {
-            Change::AddAddress(address) => write!(f, "ip address add {}", address.on(link)),
-            Change::DelAddress(address) => {
-                write!(f, "ip address delete {} dev {link}", address.prefix)
-            }
-            Change::ReplaceRoute(route) => write!(f, "ip route replace {}", route.on(link)),
-            Change::DelRoute(route) => write!(f, "ip route delete {}", route.on(link)),
-        }
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.on(&self.link().map(by_index).unwrap_or_default())
-            .fmt(f)
-    }
-}
-
-/// The name that `ip` takes for a link of which only the index is known.
-fn by_index(index: u32) -> String {
-    format!("if{index}")
 }
 
 /// Routes that spoil the source address of a VIP: same destination as a VIP of ours, on our

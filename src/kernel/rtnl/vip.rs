@@ -16,8 +16,8 @@ use super::object::{Address, Change, Route, stray_routes};
 use super::{Error, Interfaces, Outcome, RouteQuery};
 use crate::net::Family;
 
-/// Bound on the rounds of listing and deleting; each waits for an event of the kernel.
-const ROUNDS: usize = 64;
+/// Bound on the rounds of listing that find no late route; other changes may wake us.
+const IDLE_ROUNDS: usize = 16;
 
 /// Adds VIPs (with the source address for each) to a link; one verdict per VIP.
 ///
@@ -90,12 +90,12 @@ fn clear_strays<I: Interfaces>(
     if vips.is_empty() {
         return Ok(());
     }
-    for _ in 0..ROUNDS {
-        let query = RouteQuery {
-            family: Some(Family::V6),
-            table: None,
-            link: Some(link),
-        };
+    let query = RouteQuery {
+        family: Some(Family::V6),
+        table: None,
+        link: Some(link),
+    };
+    for _ in 0..IDLE_ROUNDS + fresh.len() {
         let strays = stray_routes(link, vips, &interfaces.routes(query)?);
         let changes: Vec<Change> = strays.iter().copied().map(Change::DelRoute).collect();
         for (stray, outcome) in strays.iter().zip(interfaces.change(&changes)) {
