@@ -70,8 +70,10 @@ async fn create<K: Clone + DeserializeOwned + serde::Serialize + std::fmt::Debug
 
 /// Runs a test on every server, each in a namespace of its own.
 async fn everywhere<F: Future<Output = ()>>(name: &str, test: impl Fn(Place) -> F) {
+    // Held while waiting, so that the real server lives from the first test to the last.
+    let servers = servers();
     let _turn = TURN.lock().await;
-    for server in servers() {
+    for server in servers {
         println!("{name} on {}", server.name());
         let client = client(&*server, Credentials::Token).await;
         let namespaces: Api<Namespace> = Api::all(client.clone());
