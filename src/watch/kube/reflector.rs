@@ -46,6 +46,8 @@ pub(super) struct Reflector<K> {
     never_streaming: bool,
     page: u32,
     refusals: u32,
+    /// The servers send bookmarks, about one a minute, so that silence means something.
+    bookmarks: bool,
     /// Something was heard since the last list.
     progressed: bool,
     kind: PhantomData<fn() -> K>,
@@ -85,6 +87,7 @@ impl<K: Kind> Reflector<K> {
             never_streaming: false,
             page: PAGE,
             refusals: 0,
+            bookmarks: false,
             progressed: false,
             kind: PhantomData,
         }
@@ -236,9 +239,8 @@ impl<K: Kind> Reflector<K> {
         if listing {
             self.send(Event::Init).await?;
         }
-        let mut silence = self.timing.watch + GRACE;
         loop {
-            let patience = if listing { self.timing.answer } else { silence };
+            let patience = self.patience(listing);
             let line = tokio::select! {
                 line = lines.next(patience) => line?,
                 Ok(()) = self.servers.changed() => return Ok(End::Replaced),
@@ -254,7 +256,7 @@ impl<K: Kind> Reflector<K> {
             };
             match kind {
                 b"BOOKMARK" => {
-                    silence = silence.min(self.timing.silence);
+                    self.bookmarks = true;
                     if self.bookmark(object, listing).await? {
                         listing = false;
                     }
@@ -335,6 +337,16 @@ impl<K: Kind> Reflector<K> {
     async fn send(&self, event: Event<K>) -> Result<(), KubeError> {
         let sent = self.events.send(K::event(event)).await;
         sent.map_err(|_| KubeError::Unheard)
+    }
+
+    /// How long the server may be silent.
+    fn patience(&self, listing: bool) -> Duration {
+        let longest = self.timing.watch + GRACE;
+        match (listing, self.bookmarks) {
+            (true, _) => self.timing.answer,
+            (false, true) => self.timing.silence.min(longest),
+            (false, false) => longest,
+        }
     }
 
     fn seconds(&self) -> u64 {
