@@ -137,11 +137,11 @@ async fn serve(config: Config, sources: Sources, log: &Arc<Log>) -> Result<End, 
     let lines = Arc::clone(log);
     registry.add(move |text| {
         text.family(
-            "log_lines_dropped",
+            "log_lines_dropped_total",
             Kind::Counter,
             "Log lines that found no room",
         );
-        text.sample("log_lines_dropped", &[], lines.dropped());
+        text.sample("log_lines_dropped_total", &[], lines.dropped());
     });
     let listeners = Listeners::open(&config).await?;
     let feeds = feeds::start(&config, name)?;

@@ -92,7 +92,7 @@ pub(super) fn encode(text: &mut Text, controllers: &[(&ControllerMetrics, Ages)]
         |c| &c.apply,
     );
     text.family(
-        "controller_changes",
+        "controller_changes_total",
         Kind::Counter,
         "Changes tried, by kind",
     );
@@ -103,13 +103,13 @@ pub(super) fn encode(text: &mut Text, controllers: &[(&ControllerMetrics, Ages)]
             .unwrap_or_else(PoisonError::into_inner);
         for (kind, number) in changes.iter() {
             let labels = [("controller", controller.name), ("kind", kind)];
-            text.sample("controller_changes", &labels, number);
+            text.sample("controller_changes_total", &labels, number);
         }
     }
     numbers(
         text,
         controllers,
-        "failures",
+        "failures_total",
         Kind::Counter,
         "Changes and read-backs that did not work",
         |c, _| Some(c.failures.load(Ordering::Relaxed) as f64),
@@ -117,7 +117,7 @@ pub(super) fn encode(text: &mut Text, controllers: &[(&ControllerMetrics, Ages)]
     numbers(
         text,
         controllers,
-        "panics",
+        "panics_total",
         Kind::Counter,
         "Restarts after a bug",
         |c, _| Some(c.panics.load(Ordering::Relaxed) as f64),

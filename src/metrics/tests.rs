@@ -67,17 +67,17 @@ fn a_page_has_every_family_of_every_controller_once() {
             "# TYPE kube_router_controller_plan_time histogram",
             "# TYPE kube_router_controller_observe_time histogram",
             "# TYPE kube_router_controller_apply_time histogram",
-            "# TYPE kube_router_controller_changes counter",
-            "# TYPE kube_router_controller_failures counter",
-            "# TYPE kube_router_controller_panics counter",
+            "# TYPE kube_router_controller_changes_total counter",
+            "# TYPE kube_router_controller_failures_total counter",
+            "# TYPE kube_router_controller_panics_total counter",
             "# TYPE kube_router_controller_snapshot_age_seconds gauge",
             "# TYPE kube_router_controller_read_back_age_seconds gauge",
             "# TYPE kube_router_build_info gauge",
         ]
     );
     for line in [
-        r#"kube_router_controller_changes{controller="routing",kind="add-vip"} 2"#,
-        r#"kube_router_controller_failures{controller="proxy"} 2"#,
+        r#"kube_router_controller_changes_total{controller="routing",kind="add-vip"} 2"#,
+        r#"kube_router_controller_failures_total{controller="proxy"} 2"#,
         r#"kube_router_controller_snapshot_age_seconds{controller="proxy"} 3"#,
         r#"kube_router_build_info{version="9.9"} 1"#,
     ] {
