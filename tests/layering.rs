@@ -141,7 +141,7 @@ fn is_pure(file: &str) -> bool {
     folders
         .split('/')
         .any(|folder| folder == "plan" || folder == "model" || folder == "delta")
-        || ["change.rs", "object.rs", "plan.rs"].contains(&name)
+        || ["change.rs", "object.rs"].contains(&name)
         || file == "reconcile/pacer.rs"
         || file.starts_with("firewall/rules")
         || file.starts_with("firewall/render")
@@ -364,7 +364,7 @@ proxy/apply.rs | use crate::kernel::ipvs::handle::Ipvs; | reaches into the files
 proxy/plan/x.rs | use std::{fmt, fs}; | names std::fs
 proxy/change.rs | fn f() { tracing::info!("x") } | names tracing
 proxy/change.rs | use std::time::Instant; fn f() { let c = '"'; Instant::now() } // " | names Instant::now
-proxy/plan.rs | fn f() { std::time::Instant::now() } | names Instant::now
+proxy/plan/x.rs | fn f() { std::time::Instant::now() } | names Instant::now
 reconcile/pacer.rs | use tokio::time; | names tokio
 proxy/apply.rs | use std::process::Command; | may name std::process::Command
 http/x.rs | use kube::Client; | may name kube

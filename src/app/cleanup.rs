@@ -3,16 +3,14 @@
 use std::io::{self, Write};
 
 use super::daemon::settings;
-use super::host;
 use super::run::exit_for;
 use crate::cli::{CleanupArgs, Exit};
 use crate::config::{self, Config};
-use crate::kernel::rtnl::Rtnl;
 use crate::model::NodeFacts;
 use crate::net::ByFamily;
 use crate::proxy::{HostKernel, Proxy};
 use crate::reconcile::with_causes;
-use crate::watch::{NodeObject, node_facts};
+use crate::watch::{Host, NodeObject, node_facts};
 
 /// Removes, or with `dry_run` only prints, everything of ours: each step goes to `out`, what did
 /// not work to `err`.
@@ -70,8 +68,7 @@ pub fn cleanup(
 
 /// This host's addresses: on them NodePorts are recognised.
 fn facts(config: &Config) -> Result<NodeFacts, String> {
-    let host = Rtnl::open().and_then(|mut rtnl| host::read(&mut rtnl));
-    let (host, _) = host.map_err(|error| with_causes(&error))?;
+    let host = Host::read().map_err(|error| with_causes(&error))?;
     let name = config.node.name.as_deref().unwrap_or_default().into();
     let families = ByFamily { v4: true, v6: true };
     // A host without any address has no NodePorts either.

@@ -10,13 +10,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use tracing::{error, info, warn};
 
-use super::feeds::Feeds;
-use super::host::Gone;
+use super::notes::Notes;
 use super::systemd::{Dialogue, Word};
 use crate::config::{Config, LogLevel};
-use crate::model::{Service, Snapshot};
+use crate::model::{NodeFacts, Note, Service, Snapshot};
 use crate::proxy::{Input, Settings};
 use crate::reconcile::{Ended, HealthBoard, Slot};
+use crate::watch::Lost;
 
 /// How long a controller may take to finish the pass it is in.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -39,6 +39,21 @@ pub(super) enum End {
     Lost(&'static str),
 }
 
+/// What the controllers live on; `None` is not known yet.
+#[derive(Debug)]
+pub(super) struct Feeds {
+    pub(super) snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
+    pub(super) facts: watch::Receiver<Option<Arc<NodeFacts>>>,
+    /// What had to be made up about the node.
+    pub(super) node_notes: watch::Receiver<Vec<Note>>,
+    /// Why the cluster's objects are not up to date.
+    pub(super) cluster_fault: watch::Receiver<Option<String>>,
+    /// Why this node is not known.
+    pub(super) node_fault: watch::Receiver<Option<String>>,
+    /// What may have been taken from us.
+    pub(super) lost: mpsc::Receiver<Lost>,
+}
+
 /// Everything between the edges.
 pub(super) struct Daemon<Load, SetLevel, Say> {
     pub(super) config: Config,
@@ -57,6 +72,8 @@ pub(super) struct Daemon<Load, SetLevel, Say> {
     pub(super) controllers: usize,
     pub(super) dialogue: Dialogue,
     pub(super) settings: Arc<Settings>,
+    /// What was left out or made up so far.
+    pub(super) notes: Notes,
     /// Whether the last report was a healthy one.
     pub(super) healthy: bool,
 }
@@ -67,9 +84,10 @@ enum Wake {
     Ended(Option<Ended>),
     Input,
     Fault,
-    Gone(Gone),
+    Lost(Lost),
     Tick,
-    Lost(&'static str),
+    /// A source that never ends did.
+    Over(&'static str),
 }
 
 // === impl Daemon ===
@@ -94,10 +112,10 @@ where
                 }
                 Wake::Ended(Some(ended)) => return End::Controller(ended),
                 Wake::Ended(None) => return End::Lost("the controllers"),
-                Wake::Lost(what) => return End::Lost(what),
+                Wake::Over(what) => return End::Lost(what),
                 Wake::Input => self.feed(),
                 Wake::Fault => self.note_faults(),
-                Wake::Gone(gone) => self.look_after(gone),
+                Wake::Lost(lost) => self.look_after(lost),
                 Wake::Tick => {
                     self.tell();
                     tick = now() + self.dialogue.pause();
@@ -109,12 +127,14 @@ where
     async fn wait(&mut self, tick: Instant) -> Wake {
         let feeds = &mut self.feeds;
         tokio::select! {
-            signal = self.signals.recv() => signal.map_or(Wake::Lost("the signals"), Wake::Signal),
+            signal = self.signals.recv() => signal.map_or(Wake::Over("the signals"), Wake::Signal),
             ended = self.ended.recv() => Wake::Ended(ended),
             wake = changed(feeds.snapshot.changed(), Wake::Input, "the cluster's watch") => wake,
             wake = changed(feeds.facts.changed(), Wake::Input, "the node's watch") => wake,
             wake = changed(feeds.node_fault.changed(), Wake::Fault, "the node's watch") => wake,
-            gone = feeds.gone.recv() => gone.map_or(Wake::Lost("the host's watch"), Wake::Gone),
+            lost = feeds.lost.recv() => lost.map_or(Wake::Over("the node's watch"), Wake::Lost),
+            wake = changed(feeds.cluster_fault.changed(), Wake::Fault, "the cluster's watch") => wake,
+            wake = changed(feeds.node_notes.changed(), Wake::Input, "the node's watch") => wake,
             () = sleep_until(tick.into()) => Wake::Tick,
         }
     }
@@ -123,6 +143,12 @@ where
     fn feed(&mut self) {
         let snapshot = self.feeds.snapshot.borrow_and_update().clone();
         let facts = self.feeds.facts.borrow_and_update().clone();
+        let made_up = self.feeds.node_notes.borrow_and_update().clone();
+        self.notes.tell(
+            &self.board,
+            snapshot.as_ref().map(|snapshot| &snapshot.notes),
+            made_up,
+        );
         if let (Some(snapshot), Some(facts)) = (snapshot, facts) {
             let settings = Arc::clone(&self.settings);
             self.slot.put(Input {
@@ -135,27 +161,26 @@ where
 
     /// Asks for a read-back, unless it was the proxy itself that removed what no Service has any
     /// more.
-    fn look_after(&mut self, gone: Gone) {
+    fn look_after(&mut self, lost: Lost) {
         let snapshot = self.feeds.snapshot.borrow().clone();
         let is_wanted = |vip| snapshot.is_some_and(|snapshot| has_address(&snapshot, vip));
-        if match gone {
-            Gone::Everything => true,
-            Gone::Vip(vip) => is_wanted(vip),
+        if match lost {
+            Lost::Link => true,
+            Lost::Address(vip) => is_wanted(vip),
         } {
             self.slot.foreign_change();
-            while self.feeds.gone.try_recv().is_ok() {}
+            while self.feeds.lost.try_recv().is_ok() {}
         }
     }
 
     fn note_faults(&mut self) {
-        let cluster = (self.feeds.cluster_fault)();
+        let cluster = self.feeds.cluster_fault.borrow_and_update().clone();
         let node = self.feeds.node_fault.borrow_and_update().clone();
         self.board.condition("cluster", true, cluster, now());
         self.board.condition("node", true, node, now());
     }
 
     fn tell(&mut self) {
-        self.note_faults();
         let was_ready = self.dialogue.is_ready();
         let report = self.board.report(now());
         let words = self.dialogue.words(&report, now());
@@ -243,7 +268,7 @@ async fn changed(
     wake: Wake,
     what: &'static str,
 ) -> Wake {
-    change.await.map_or(Wake::Lost(what), |()| wake)
+    change.await.map_or(Wake::Over(what), |()| wake)
 }
 
 /// Whether any Service is to answer there.

@@ -1,18 +1,17 @@
 //! Builds the rooms, connects them, starts, reloads and ends in order.
 //!
 //! ```text
-//!  watch (cluster) ──► Snapshot ──┬──────────────► Daemon ──► Slot ──► controller thread
-//!  host (rtnetlink) ─► Host ──► node ──► NodeFacts ──┘  │                   │
-//!  signals ─────────────────────────────────────────────┤                   ▼
-//!  systemd ◄── READY STATUS WATCHDOG ◄── HealthReport ──┴─────────── HealthBoard ──► http
+//!  watch::Cluster ─► Snapshot, NodeFacts, faults ─┐
+//!  signals ───────────────────────────────────────┼─► Daemon ─► Slot ─► controller thread
+//!  config.toml ─► Settings ───────────────────────┘     │                     │
+//!  systemd ◄─ READY STATUS WATCHDOG ◄─ HealthReport ◄───┴──── HealthBoard ◄───┘
+//!  http    ◄─ /healthz /readyz /metrics ◄─────────────────────────┘
 //! ```
 
 mod cleanup;
 mod daemon;
-mod feeds;
-mod host;
 mod log;
-mod node;
+mod notes;
 mod plan;
 mod privileges;
 mod run;

@@ -4,13 +4,14 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::daemon::settings;
+use super::run::runtime;
 use crate::cli::{Exit, PlanArgs};
 use crate::config::{self, ClusterSource, Config};
 use crate::model::{LocalAddress, NodeFacts, Note, Snapshot};
 use crate::net::Prefix;
 use crate::proxy::{Input, Plan, print};
 use crate::reconcile::with_causes;
-use crate::watch::{self, Host, NodeObject, NodeUnknown, node_facts};
+use crate::watch::{self, Cluster, Host, NodeObject, NodeUnknown, node_facts};
 
 /// Prints the plan of a node to `out`, and what is wrong with its inputs to `err`.
 ///
@@ -31,7 +32,7 @@ pub fn plan(
             return Ok(Exit::BadConfig);
         }
     };
-    let (snapshot, notes) = match cluster(&config) {
+    let (snapshot, notes) = match cluster(&config, &args.node) {
         Ok(cluster) => cluster,
         Err(reason) => {
             writeln!(err, "kube-router: {reason}")?;
@@ -78,9 +79,30 @@ fn facts(name: &Arc<str>, config: &Config, snapshot: &Snapshot) -> Result<NodeFa
     Ok(facts)
 }
 
-fn cluster(config: &Config) -> Result<(Arc<Snapshot>, Vec<Note>), String> {
-    let ClusterSource::Manifests(directory) = &config.cluster.source else {
-        return Err("only [cluster] manifests so far".into());
-    };
-    watch::load(directory).map_err(|error| with_causes(&error))
+/// The cluster's objects: manifests are read once, an API server is asked until it answered all.
+fn cluster(config: &Config, name: &str) -> Result<(Arc<Snapshot>, Vec<Note>), String> {
+    match &config.cluster.source {
+        ClusterSource::Manifests(directory) => {
+            watch::load(directory).map_err(|error| with_causes(&error))
+        }
+        ClusterSource::Kubeconfig { .. } => {
+            let runtime = runtime().map_err(|error| error.to_string())?;
+            let snapshot = runtime.block_on(listed(config, name));
+            runtime.shutdown_background();
+            snapshot.map(|snapshot| (Arc::clone(&snapshot), snapshot.notes.to_vec()))
+        }
+    }
+}
+
+async fn listed(config: &Config, name: &str) -> Result<Arc<Snapshot>, String> {
+    let mut cluster = Cluster::start(config, name).map_err(|error| with_causes(&error))?;
+    let limit = config.cluster.cache_sync_timeout;
+    let known = tokio::time::timeout(limit, cluster.snapshot.wait_for(Option::is_some)).await;
+    let snapshot = known
+        .ok()
+        .and_then(|found| found.ok().and_then(|snapshot| snapshot.clone()));
+    snapshot.ok_or_else(|| {
+        let fault = cluster.cluster_fault.borrow().clone();
+        fault.unwrap_or_else(|| "the cluster's objects are not known in time".to_owned())
+    })
 }

@@ -12,9 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
-use super::daemon::{Daemon, End, Signal, now, settings};
-use super::feeds::{self, Feeds};
+use super::daemon::{Daemon, End, Feeds, Signal, now, settings};
 use super::log::Log;
+use super::notes::Notes;
 use super::systemd::{self, Dialogue};
 use super::{privileges, scrape};
 use crate::cli::{Exit, RunArgs};
@@ -27,6 +27,7 @@ use crate::proxy::{HostKernel, Input, OpenError, Proxy};
 use crate::reconcile::{
     Ended, HealthBoard, HealthLimits, PartHealth, Slot, Supervision, spawn, with_causes,
 };
+use crate::watch::Cluster;
 
 /// Without a watchdog of systemd's: how long a pass may take before it counts as hung.
 const STALLED: Duration = Duration::from_secs(60);
@@ -144,7 +145,15 @@ async fn serve(config: Config, sources: Sources, log: &Arc<Log>) -> Result<End, 
         text.sample("log_lines_dropped_total", &[], lines.dropped());
     });
     let listeners = Listeners::open(&config).await?;
-    let feeds = feeds::start(&config, name)?;
+    let cluster = Cluster::start(&config, &name)?;
+    let feeds = Feeds {
+        snapshot: cluster.snapshot.clone(),
+        facts: cluster.facts.clone(),
+        node_notes: cluster.node_notes.clone(),
+        cluster_fault: cluster.cluster_fault.clone(),
+        node_fault: cluster.node_fault.clone(),
+        lost: cluster.lost,
+    };
     let slot = Slot::new();
     let (ended, all_ended) = mpsc::channel(1);
     if config.proxy.enabled {
@@ -165,6 +174,7 @@ async fn serve(config: Config, sources: Sources, log: &Arc<Log>) -> Result<End, 
         signals,
         ended: all_ended,
         dialogue: Dialogue::new(watchdog),
+        notes: Notes::default(),
         healthy: true,
     };
     let end = daemon.run().await;

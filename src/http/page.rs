@@ -55,6 +55,9 @@ impl Page {
                 .parts
                 .iter()
                 .for_each(|part| part_lines(&mut body, part));
+            for note in &report.notes {
+                body.push_str(&format!("left out: {note}\n"));
+            }
         }
         Self::plain(status, body)
     }
@@ -66,6 +69,7 @@ impl Page {
             "healthy": report.unhealthy().is_empty(),
             "ready": report.unready().is_empty(),
             "reasons": report.unready(),
+            "notes": report.notes,
             "status": report.status(),
             "conditions": report.conditions.iter().map(condition_json).collect::<Vec<_>>(),
             "parts": report.parts.iter().map(part_json).collect::<Vec<_>>(),

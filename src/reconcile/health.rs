@@ -24,6 +24,7 @@ pub struct HealthBoard {
     limits: HealthLimits,
     parts: Mutex<Vec<PartHealth>>,
     conditions: Mutex<BTreeMap<&'static str, Condition>>,
+    notes: Mutex<Vec<String>>,
 }
 
 /// One part's line on the board; cheap to clone.
@@ -90,6 +91,7 @@ impl HealthBoard {
             limits,
             parts: Mutex::default(),
             conditions: Mutex::default(),
+            notes: Mutex::default(),
         }
     }
 
@@ -126,6 +128,11 @@ impl HealthBoard {
         );
     }
 
+    /// What users got wrong in what the parts are fed with.
+    pub fn set_notes(&self, notes: Vec<String>) {
+        *lock(&self.notes) = notes;
+    }
+
     /// Everything, as of now.
     #[must_use]
     pub fn report(&self, now: Instant) -> HealthReport {
@@ -133,7 +140,12 @@ impl HealthBoard {
             .iter()
             .map(|part| (part.name, lock(&part.state).clone()))
             .collect();
-        report::report(&parts, &lock(&self.conditions), self.limits, now)
+        let conditions = lock(&self.conditions);
+        let report = report::report(&parts, &conditions, self.limits, now);
+        HealthReport {
+            notes: lock(&self.notes).clone(),
+            ..report
+        }
     }
 }
 

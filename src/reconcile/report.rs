@@ -10,6 +10,8 @@ use super::health::{Condition, HealthLimits, PartState};
 pub struct HealthReport {
     pub parts: Vec<PartReport>,
     pub conditions: Vec<ConditionReport>,
+    /// What users got wrong, beside what the parts say themselves.
+    pub notes: Vec<String>,
 }
 
 /// One controller.
@@ -118,6 +120,7 @@ impl HealthReport {
         Self {
             parts,
             conditions: self.conditions.clone(),
+            notes: Vec::new(),
         }
         .status()
     }
@@ -165,6 +168,7 @@ pub(super) fn report(
             .map(|(name, state)| part(name, state, limits, now))
             .collect(),
         conditions: conditions.iter().map(condition).collect(),
+        notes: Vec::new(),
     }
 }
 

@@ -3,12 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::kube::{KubeSource, Timing};
 use super::manifest::{ManifestError, ManifestSource};
-use super::node::{Host, Links, NodeObject, node_facts};
+use super::node::{Host, Links, Lost, NodeObject, node_facts};
 use super::status::SourceStatus;
 use super::store::{self, Store};
 use crate::config::{ClusterSource, Config};
@@ -17,6 +17,9 @@ use crate::net::ByFamily;
 
 /// Events on their way to the store.
 const QUEUE: usize = 64;
+
+/// Hints that wait to be taken up.
+const HINTS: usize = 256;
 
 /// A cluster that cannot be watched at all.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +44,8 @@ pub struct Cluster {
     pub cluster_fault: watch::Receiver<Option<String>>,
     /// Why this node is not known as it is now.
     pub node_fault: watch::Receiver<Option<String>>,
-    /// Told when somebody took away the link of the Services' addresses.
-    pub foreign: Arc<Notify>,
+    /// What is gone of the link of the Services' addresses.
+    pub lost: mpsc::Receiver<Lost>,
     pub status: SourceStatus,
     /// Dropped last: they end with it.
     _tasks: JoinSet<()>,
@@ -92,13 +95,13 @@ impl Cluster {
         let (publish, snapshot) = watch::channel(None);
         tasks.spawn(store::run(Store::default(), events, publish));
 
-        let foreign = Arc::new(Notify::new());
+        let (lost_sender, lost) = mpsc::channel(HINTS);
         let (host, hosts) = watch::channel(None);
         let (link_fault, link_faults) = watch::channel(None);
         let links = Links {
             host,
             fault: link_fault,
-            foreign: Arc::clone(&foreign),
+            lost: lost_sender,
         };
         links.spawn().map_err(WatchError::Thread)?;
 
@@ -120,7 +123,7 @@ impl Cluster {
             node_notes,
             cluster_fault: status.fault(),
             node_fault,
-            foreign,
+            lost,
             status,
             _tasks: tasks,
         })

@@ -21,5 +21,5 @@ mod wire;
 
 pub use cluster::{Cluster, WatchError};
 pub use manifest::{ManifestError, load};
-pub use node::{Host, NodeObject, NodeUnknown, node_facts};
+pub use node::{Host, Lost, NodeObject, NodeUnknown, node_facts};
 pub use status::{PartStatus, SourceStatus};

@@ -7,18 +7,18 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::app::daemon::{Daemon, End, Signal, now, settings};
-use crate::app::feeds::Feeds;
-use crate::app::host::Gone;
+use crate::app::daemon::{Daemon, End, Feeds, Signal, now, settings};
+use crate::app::notes::Notes;
 use crate::app::systemd::{Dialogue, Word};
 use crate::config::{self, Config};
 use crate::metrics::ControllerMetrics;
-use crate::model::{NodeFacts, Snapshot};
+use crate::model::{NodeFacts, Note, Snapshot};
 use crate::proxy::Input;
 use crate::reconcile::{
     Controller, Ended, HealthBoard, HealthLimits, ObserveError, Report, Scope, Slot, Supervision,
     spawn,
 };
+use crate::watch::Lost;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -27,6 +27,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 struct Counting {
     plan: Option<Input>,
     applied: Option<mpsc::UnboundedSender<Input>>,
+    observed: Option<mpsc::UnboundedSender<()>>,
     panics: bool,
 }
 
@@ -51,6 +52,9 @@ impl Controller for Counting {
     }
 
     fn observe(&mut self) -> Result<(), ObserveError> {
+        if let Some(observed) = &self.observed {
+            let _ = observed.send(());
+        }
         Ok(())
     }
 
@@ -82,10 +86,12 @@ struct Lab {
     facts: watch::Sender<Option<Arc<NodeFacts>>>,
     cluster_fault: watch::Sender<Option<String>>,
     _node_fault: watch::Sender<Option<String>>,
-    gone: mpsc::Sender<Gone>,
+    lost: mpsc::Sender<Lost>,
+    _made_up: watch::Sender<Vec<Note>>,
     signals: mpsc::Sender<Signal>,
     said: mpsc::UnboundedReceiver<Word>,
     applied: mpsc::UnboundedReceiver<Input>,
+    observed: mpsc::UnboundedReceiver<()>,
     board: Arc<HealthBoard>,
     /// What the next reload reads.
     next: Arc<Mutex<Result<Config, String>>>,
@@ -121,8 +127,10 @@ fn lab(panics: bool) -> Lab {
     let (signals, signals_seen) = mpsc::channel(1);
     let (say, said) = mpsc::unbounded_channel();
     let (apply, applied) = mpsc::unbounded_channel();
+    let (observe, observed) = mpsc::unbounded_channel();
     let (ended, all_ended) = mpsc::channel(1);
-    let (gone, all_gone) = mpsc::channel(8);
+    let (lost, losses) = mpsc::channel(8);
+    let (made_up, node_notes) = watch::channel(Vec::new());
     let board = Arc::new(HealthBoard::new(HealthLimits {
         stalled: LIMIT,
         failing: LIMIT,
@@ -136,6 +144,7 @@ fn lab(panics: bool) -> Lab {
     let make = move || {
         Ok(Counting {
             applied: Some(apply.clone()),
+            observed: Some(observe.clone()),
             panics,
             ..Counting::default()
         })
@@ -162,14 +171,16 @@ fn lab(panics: bool) -> Lab {
         feeds: Feeds {
             snapshot: snapshots,
             facts: facts_seen,
-            cluster_fault: Box::new(move || cluster_faults.borrow().clone()),
+            cluster_fault: cluster_faults,
+            node_notes,
             node_fault: node_faults,
-            gone: all_gone,
+            lost: losses,
         },
         signals: signals_seen,
         ended: all_ended,
         controllers: 1,
         dialogue: Dialogue::new(None),
+        notes: Notes::default(),
         healthy: true,
     };
     let daemon = tokio::spawn(daemon.run());
@@ -178,10 +189,12 @@ fn lab(panics: bool) -> Lab {
         facts,
         cluster_fault,
         _node_fault: node_fault,
-        gone,
+        lost,
+        _made_up: made_up,
         signals,
         said,
         applied,
+        observed,
         board,
         next,
         daemon,
@@ -371,4 +384,16 @@ async fn a_watch_that_ends_is_told_by_name() {
         .unwrap()
         .unwrap();
     assert!(matches!(end, End::Lost("the node's watch")), "{end:?}");
+}
+
+#[tokio::test]
+async fn what_a_service_still_wants_is_looked_for_and_nothing_else() {
+    let mut lab = Lab::started().await;
+    assert_eq!(lab.observed.recv().await, Some(()), "at the start");
+    let unwanted = Lost::Address("10.96.0.1".parse().unwrap());
+    lab.lost.send(unwanted).await.unwrap();
+    lab.lost.send(Lost::Link).await.unwrap();
+    let again = tokio::time::timeout(LIMIT, lab.observed.recv()).await;
+    assert_eq!(again, Ok(Some(())), "for the link");
+    assert!(lab.observed.try_recv().is_err(), "not for the address");
 }

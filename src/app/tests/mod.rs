@@ -1,3 +1,4 @@
 mod daemon;
 mod privileges;
+mod scrape;
 mod systemd;

@@ -1,14 +1,15 @@
 //! Follows the host's links, addresses and default routes on a thread of its own.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::Host;
-use crate::kernel::rtnl::object::{Event, Link, TABLE_MAIN};
+use crate::kernel::rtnl::object::{Event, TABLE_MAIN};
 use crate::kernel::rtnl::{Error, Interfaces, Monitor, RouteQuery, Rtnl};
 
 /// The link that carries the addresses of Services.
@@ -22,8 +23,17 @@ pub(in crate::watch) struct Links {
     pub(in crate::watch) host: watch::Sender<Option<Arc<Host>>>,
     /// Why the host is not known.
     pub(in crate::watch) fault: watch::Sender<Option<String>>,
-    /// Told when the link of the Services' addresses is gone or down.
-    pub(in crate::watch) foreign: Arc<Notify>,
+    /// What is gone. Hints may be lost when nobody takes them up: one is as good as many.
+    pub(in crate::watch) lost: mpsc::Sender<Lost>,
+}
+
+/// Something of the Services' is gone, by somebody's hand or by our own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// The link that carries their addresses is gone or switched off, or nobody knows what is.
+    Link,
+    /// An address of that link.
+    Address(IpAddr),
 }
 
 // === impl Links ===
@@ -65,7 +75,7 @@ impl Links {
             let mut changed = false;
             let mut lost = false;
             for event in events {
-                self.look(&event);
+                self.look(&event, &host);
                 lost |= event == Event::Overflow;
                 changed |= host.apply(event);
             }
@@ -84,17 +94,28 @@ impl Links {
         self.host.send_replace(Some(Arc::new(host.clone())));
     }
 
-    fn look(&self, event: &Event) {
-        let is_ours = |link: &Link| link.name == DUMMY;
-        let hit = match event {
-            Event::LinkGone(link) => is_ours(link),
-            Event::Link(link) => is_ours(link) && !link.is_up,
-            Event::Overflow => true,
-            _ => false,
+    fn look(&self, event: &Event, host: &Host) {
+        let is_dummy = |index| host.link(index).is_some_and(|link| link.name == DUMMY);
+        let lost = match event {
+            Event::LinkGone(link) if link.name == DUMMY => Lost::Link,
+            Event::Link(link) if link.name == DUMMY && !link.is_up => Lost::Link,
+            Event::AddressGone(address) if is_dummy(address.link) => {
+                Lost::Address(address.prefix.addr())
+            }
+            Event::Overflow => Lost::Link,
+            _ => return,
         };
-        if hit {
-            self.foreign.notify_one();
-        }
+        let _ = self.lost.try_send(lost);
+    }
+}
+
+impl Host {
+    /// This host as it is now.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn read() -> Result<Self, Error> {
+        read(&mut Rtnl::open()?)
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 pub use self::host::Host;
 pub(super) use self::links::Links;
+pub use self::links::Lost;
 use crate::kernel::rtnl::object::Link;
 use crate::model::{LocalAddress, Node, NodeFacts, Note, ObjectRef};
 use crate::net::{ByFamily, Family, is_usable};
