@@ -57,7 +57,7 @@ fn every_thread_of_the_daemon_has_two_capabilities_and_no_more() {
                     error.to_string().contains("is missing; run as root"),
                     "{error}"
                 );
-                println!("NOT TESTED, needs root: {error}");
+                eprintln!("NOT TESTED, needs root: {error}");
                 return;
             }
             Err(error) => panic!("{error}"),
