@@ -1,5 +1,6 @@
 //! Links, addresses and routes, with `ip` as witness.
 
+use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -55,9 +56,16 @@ fn the_host_talks_to_hundreds_of_vips_from_its_own_address() {
         let spent = rtnl.stats().since(&before);
         assert!(spent.sends < 100, "600 VIPs took {} sends", spent.sends);
 
-        for (vip, source) in &vips {
-            let route = tool(&format!("ip route get {vip}"));
-            assert!(route.contains(&format!("src {source} ")), "{route}");
+        let mut questions = tempfile::NamedTempFile::new().unwrap();
+        for (vip, _) in &vips {
+            writeln!(questions, "route get {vip}").unwrap();
+        }
+        let routes = tool(&format!("ip -o -batch {}", questions.path().display()));
+        assert_eq!(routes.lines().count(), vips.len());
+        for ((vip, source), route) in vips.iter().zip(routes.lines()) {
+            let is_right = route.contains(&format!("local {vip} "))
+                && route.contains(&format!("src {source} "));
+            assert!(is_right, "{route}");
         }
         let routes = tool("ip -6 route show table all dev kube-dummy-if");
         let ours: Vec<&str> = routes
