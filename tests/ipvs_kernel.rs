@@ -7,6 +7,8 @@
 
 use std::net::UdpSocket;
 use std::process::Command as Program;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -317,6 +319,47 @@ fn an_error_in_a_large_batch_is_its_own_commands() {
             (traffic.messages, traffic.sends, traffic.receives),
             (1, 1, 1)
         );
+    });
+}
+
+/// The kernel lists wrongly what another namespace changes meanwhile: twice, or not at all.
+#[test]
+fn changes_in_another_namespace_double_nothing_here() {
+    with_ipvs(|mut ipvs| {
+        let line = |n| format!("-A -t 10.96.{}.{}:80 -s rr", n / 200, n % 200);
+        let wanted = tables(&(0..400).map(|n| line(n) + "\n").collect::<String>());
+        apply(&mut ipvs, &commands(&wanted));
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let noise = namespace::spawn(move |mut other| {
+            let add: Vec<Command> = (0..64).map(|n| line(n).parse().unwrap()).collect();
+            let del: Vec<_> = add
+                .iter()
+                .map(|add| Command::DelVirtual(add.key()))
+                .collect();
+            let mut rounds = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                apply(&mut other, &add);
+                apply(&mut other, &del);
+                rounds += 1;
+            }
+            rounds
+        });
+        let mut right = 0;
+        for _ in 0..30 {
+            let seen = ipvs.observe().unwrap();
+            let strange = seen.iter().find(|table| !wanted.contains(table));
+            assert_eq!(strange, None, "not ours");
+            assert!(
+                seen.is_sorted_by(|a, b| a.server.key < b.server.key),
+                "listed twice"
+            );
+            right += usize::from(seen == wanted);
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(noise.join().unwrap().unwrap() > 0);
+        assert!(right > 0, "never read right");
+        assert_eq!(ipvs.observe(), Ok(wanted));
     });
 }
 

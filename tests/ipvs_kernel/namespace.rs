@@ -2,25 +2,39 @@
 #![expect(unsafe_code, reason = "unshare has no wrapper in std")]
 
 use std::io::Write;
-use std::{env, io, panic, thread};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::{env, io, panic};
 
 use kube_router::kernel::ipvs::{Ipvs, IpvsError};
 use kube_router::kernel::netlink::{Request, Socket};
 
-/// Runs `body` on a thread of its own in a new, empty network namespace, and waits for it.
-///
-/// Without root or without IPVS it says loudly that nothing was proved, and fails where
-/// `KUBE_ROUTER_REQUIRE_KERNEL=1` says that both must be there.
+/// All namespaces share the kernel's table, and a list that is read while another namespace
+/// changes it can be wrong; `ipvsadm`, our witness, does not mind that.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Runs `body` in a namespace as [`spawn`] does, while no other test does, and waits for it.
 pub(crate) fn with_ipvs<T: Send + 'static>(
     body: impl FnOnce(Ipvs) -> T + Send + 'static,
 ) -> Option<T> {
-    let thread = thread::spawn(move || {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    spawn(body)
+        .join()
+        .unwrap_or_else(|reason| panic::resume_unwind(reason))
+}
+
+/// Runs `body` on a thread of its own in a new, empty network namespace.
+///
+/// Without root or without IPVS it says loudly that nothing was proved, and fails where
+/// `KUBE_ROUTER_REQUIRE_KERNEL=1` says that both must be there.
+pub(crate) fn spawn<T: Send + 'static>(
+    body: impl FnOnce(Ipvs) -> T + Send + 'static,
+) -> JoinHandle<Option<T>> {
+    thread::spawn(move || {
         // SAFETY: no pointers are passed; only this thread is affected.
         if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-            not_run(&format!(
-                "no network namespace: {}",
-                io::Error::last_os_error()
-            ));
+            let error = io::Error::last_os_error();
+            not_run(&format!("no network namespace: {error}"));
             return None;
         }
         match Ipvs::open() {
@@ -34,10 +48,7 @@ pub(crate) fn with_ipvs<T: Send + 'static>(
             }
             Err(error) => panic!("{error}"),
         }
-    });
-    thread
-        .join()
-        .unwrap_or_else(|reason| panic::resume_unwind(reason))
+    })
 }
 
 /// A namespace without any address refuses every IPv4 real server.

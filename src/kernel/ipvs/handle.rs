@@ -8,13 +8,16 @@ use super::object::{
     Command, RealServer, RealStats, Stats, Timeouts, VirtualKey, VirtualServer, VirtualStats,
     VirtualTable,
 };
-use super::proc::parse_proc;
+use super::proc::{ProcEntry, parse_proc};
 use super::wire::{self, DecodeError};
 use crate::kernel::genl::FamilyId;
 use crate::kernel::netlink::{self, NetlinkError, Replies, Socket};
 
 /// Of the calling thread's network namespace, not the main thread's.
 const PROC: &str = "/proc/thread-self/net/ip_vs";
+
+/// How often the table is read until its two sources agree.
+const READ_TRIES: u32 = 4;
 
 /// A table of virtual servers: the kernel's or a fake one.
 pub trait Table {
@@ -86,7 +89,6 @@ impl Ipvs {
                 reals.into_iter().map(|(real, _)| real).collect(),
             ));
         }
-        tables.sort();
         Ok(tables)
     }
 
@@ -101,11 +103,10 @@ impl Ipvs {
                 reals,
             });
         }
-        all.sort_by_key(|entry| entry.key);
         Ok(all)
     }
 
-    /// The counters of the virtual servers alone, by one list; in the kernel's order.
+    /// The counters of the virtual servers alone, by one list; sorted by key.
     pub fn virtual_stats(&mut self) -> Result<Vec<(VirtualKey, Stats)>, IpvsError> {
         let virtuals = self.virtuals()?.into_iter();
         Ok(virtuals
@@ -131,7 +132,12 @@ impl Ipvs {
         Ok(wire::decode_version(&replies.first()?)?)
     }
 
-    /// All virtual servers. The family's number is looked up again if the module was reloaded.
+    /// All virtual servers, sorted by key. The family's number is looked up again if the module was
+    /// reloaded.
+    ///
+    /// A list comes in parts, and up to at least Linux 6.12 the kernel goes on by counting from the
+    /// start of a table that all namespaces share, without marking the list as interrupted. So a
+    /// change anywhere in between can make it list a server twice, or pass one over.
     fn virtuals(&mut self) -> Result<Vec<(VirtualServer, Stats)>, IpvsError> {
         self.skipped = 0;
         let replies = match self.socket.dump(&wire::list_virtuals(self.family)) {
@@ -141,7 +147,10 @@ impl Ipvs {
             }
             other => other?,
         };
-        self.decode_all(&replies, wire::decode_virtual)
+        let mut virtuals = self.decode_all(&replies, wire::decode_virtual)?;
+        virtuals.sort_by_key(|(server, _)| server.key);
+        virtuals.dedup_by_key(|(server, _)| server.key);
+        Ok(virtuals)
     }
 
     fn reals(&mut self, key: &VirtualKey) -> Result<Vec<(RealServer, RealStats)>, IpvsError> {
@@ -180,27 +189,21 @@ impl Table for Ipvs {
     }
 
     /// One list of virtual servers by netlink, and `/proc` for the real servers behind addresses;
-    /// those behind marks, and all where `/proc` cannot be read, by netlink.
+    /// those behind marks, and all where `/proc` cannot be read, by netlink. Read again while the
+    /// two disagree about which virtual servers there are.
     fn observe(&mut self) -> Result<Vec<VirtualTable>, IpvsError> {
-        let text = fs::read_to_string(PROC).ok();
-        let Some(entries) = text.and_then(|text| parse_proc(&text).ok()) else {
-            return self.observe_by_dump();
-        };
-        let mut behind: HashMap<VirtualKey, Vec<RealServer>> = HashMap::new();
-        for entry in entries {
-            if let Some(key) = entry.key {
-                behind.entry(key).or_default().extend(entry.reals);
+        let mut tables = Vec::new();
+        for _ in 0..READ_TRIES {
+            let text = fs::read_to_string(PROC).ok();
+            let Some(entries) = text.and_then(|text| parse_proc(&text).ok()) else {
+                return self.observe_by_dump();
+            };
+            let agreed;
+            (tables, agreed) = self.combine(entries)?;
+            if agreed {
+                break;
             }
         }
-        let mut tables = Vec::with_capacity(behind.len());
-        for (server, _) in self.virtuals()? {
-            let reals = match behind.remove(&server.key) {
-                Some(reals) => reals,
-                None => self.reals_without_thresholds(&server.key)?,
-            };
-            tables.push(VirtualTable::new(server, reals));
-        }
-        tables.sort();
         Ok(tables)
     }
 
@@ -225,6 +228,32 @@ impl Table for Ipvs {
 }
 
 impl Ipvs {
+    /// The listed virtual servers with the real servers of `/proc`; `false` if one side has a
+    /// virtual server that the other has not.
+    fn combine(&mut self, entries: Vec<ProcEntry>) -> Result<(Vec<VirtualTable>, bool), IpvsError> {
+        let mut behind: HashMap<VirtualKey, Vec<RealServer>> = HashMap::new();
+        for entry in entries {
+            if let Some(key) = entry.key {
+                behind.entry(key).or_default().extend(entry.reals);
+            }
+        }
+        let virtuals = self.virtuals()?;
+        let left_out = self.skipped;
+        let mut agreed = true;
+        let mut tables = Vec::with_capacity(virtuals.len());
+        for (server, _) in virtuals {
+            let reals = match behind.remove(&server.key) {
+                Some(reals) => reals,
+                None => {
+                    agreed &= matches!(server.key, VirtualKey::FwMark { .. });
+                    self.reals_without_thresholds(&server.key)?
+                }
+            };
+            tables.push(VirtualTable::new(server, reals));
+        }
+        Ok((tables, agreed && behind.len() <= left_out))
+    }
+
     fn reals_without_thresholds(&mut self, key: &VirtualKey) -> Result<Vec<RealServer>, IpvsError> {
         let reals = self.reals(key)?.into_iter();
         Ok(reals
