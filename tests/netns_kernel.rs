@@ -18,6 +18,8 @@ mod ipset;
 mod iptables;
 #[path = "netns_kernel/rtnl.rs"]
 mod rtnl;
+#[path = "netns_kernel/watch.rs"]
+mod watch;
 
 use std::process::Command;
 use std::{env, io, thread};

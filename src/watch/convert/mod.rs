@@ -108,19 +108,18 @@ fn read<'a, T: Shape>(field: &'a Field<T>, path: impl Display, notes: &mut Notes
 /// The readable entries of a list with their place in it.
 fn entries<'a, T: Shape>(
     list: &'a Field<Vec<Field<T>>>,
-    path: &str,
+    path: impl Display,
     notes: &mut Notes,
 ) -> Vec<(usize, &'a T)> {
-    let Some(list) = read(list, path, notes) else {
+    let Some(list) = read(list, &path, notes) else {
         return Vec::new();
     };
     let mut good = Vec::with_capacity(list.len());
     for (index, item) in list.iter().enumerate() {
+        let place = format_args!("{path}[{index}]");
         match item {
-            Field::Absent => notes.add(format_args!("{path}[{index}]"), "null"),
-            item => good.extend(
-                read(item, format_args!("{path}[{index}]"), notes).map(|item| (index, item)),
-            ),
+            Field::Absent => notes.add(place, "null"),
+            item => good.extend(read(item, place, notes).map(|item| (index, item))),
         }
     }
     good

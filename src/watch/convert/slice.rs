@@ -1,5 +1,6 @@
 //! EndpointSlices.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -48,8 +49,8 @@ fn convert(
     let service = owner(metadata, notes)?;
     let mut endpoints = Vec::new();
     for (i, endpoint) in entries(&wire.endpoints, "endpoints", notes) {
-        let path = format!("endpoints[{i}]");
-        add_endpoints(endpoint, &path, family, intern, notes, &mut endpoints);
+        let path = format_args!("endpoints[{i}]");
+        add_endpoints(endpoint, path, family, intern, notes, &mut endpoints);
     }
     endpoints.shrink_to_fit();
     Some(EndpointSlice {
@@ -145,7 +146,7 @@ fn slice_port(
 /// One endpoint for each of its addresses.
 fn add_endpoints(
     wire: &wire::Endpoint,
-    path: &str,
+    path: fmt::Arguments<'_>,
     family: Family,
     intern: &mut Interner,
     notes: &mut Notes,
@@ -155,10 +156,10 @@ fn add_endpoints(
     let Some(first) = found.first() else {
         return;
     };
-    let conditions = format!("{path}.conditions");
+    let conditions = format_args!("{path}.conditions");
     let no_conditions = wire::Condition::default();
     let unreadable = matches!(wire.conditions, Field::Wrong(_));
-    let wire_conditions = read(&wire.conditions, &conditions, notes).unwrap_or(&no_conditions);
+    let wire_conditions = read(&wire.conditions, conditions, notes).unwrap_or(&no_conditions);
     let mut condition = |field: &Field<bool>, key: &str, absent: bool| match field {
         Field::Absent => absent,
         // What cannot be read is not trusted with traffic.
@@ -186,11 +187,11 @@ fn add_endpoints(
 
 fn endpoint_addresses(
     wire: &wire::Endpoint,
-    path: &str,
+    path: fmt::Arguments<'_>,
     family: Family,
     notes: &mut Notes,
 ) -> Vec<IpAddr> {
-    let list = entries(&wire.addresses, &format!("{path}.addresses"), notes);
+    let list = entries(&wire.addresses, format_args!("{path}.addresses"), notes);
     let mut found = Vec::with_capacity(list.len());
     for (i, text) in list {
         let address = usable_address(text).and_then(|address| {
@@ -209,16 +210,16 @@ type Names = Arc<[Arc<str>]>;
 
 fn hints(
     wire: &wire::Endpoint,
-    path: &str,
+    path: fmt::Arguments<'_>,
     intern: &mut Interner,
     notes: &mut Notes,
 ) -> (Names, Names) {
     let no_hints = wire::Hints::default();
     let hints = read(&wire.hints, format_args!("{path}.hints"), notes).unwrap_or(&no_hints);
     let mut names = |list: &Field<Vec<Field<wire::Named>>>, key: &str| {
-        let path = format!("{path}.hints.{key}");
+        let path = format_args!("{path}.hints.{key}");
         let mut names = Vec::new();
-        for (i, named) in entries(list, &path, notes) {
+        for (i, named) in entries(list, path, notes) {
             let place = format_args!("{path}[{i}].name");
             names.extend(shared_name(&named.name, place, intern, notes));
         }

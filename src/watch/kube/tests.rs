@@ -134,7 +134,7 @@ impl Watched {
     }
 
     /// Waits until the status of a part fits.
-    async fn part(&mut self, part: &str, fits: impl Fn(&PartStatus) -> bool) -> PartStatus {
+    async fn part(&self, part: &str, fits: impl Fn(&PartStatus) -> bool) -> PartStatus {
         let status = self.status.clone();
         let look = async {
             loop {
@@ -150,12 +150,12 @@ impl Watched {
         }
     }
 
-    async fn fault(&mut self, part: &str) -> String {
+    async fn fault(&self, part: &str) -> String {
         let found = self.part(part, |found| found.fault.is_some()).await;
         found.fault.unwrap()
     }
 
-    async fn healthy(&mut self) {
+    async fn healthy(&self) {
         for part in ["Services", "EndpointSlices", "Nodes", servers::PART] {
             self.part(part, |found| {
                 found.fault.is_none() && found.connected && found.synced
@@ -424,6 +424,37 @@ async fn a_kubeconfig_that_turns_invalid_keeps_the_running_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tokens_come_from_files_and_plugins_too() {
+    let server = filled(Options {
+        auth: AuthMode::Token,
+        ..options()
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    fs::write(&file, server.token()).unwrap();
+    let plain = server.kubeconfig(Credentials::Token);
+    let inline = format!("    token: {}\n", server.token());
+    assert!(plain.contains(&inline));
+    let reply = json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+        "status": {"token": server.token()},
+    });
+    let plugin = json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+        "command": "echo", "args": [reply.to_string()],
+    });
+    for user in [
+        format!("    tokenFile: {}\n", file.display()),
+        format!("    exec: {plugin}\n"),
+    ] {
+        let kubeconfig = plain.replace(&inline, &user);
+        let mut watched = Watched::start_with(&kubeconfig, &[], timing());
+        watched.services(&["a"]).await;
+        watched.healthy().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn new_credentials_are_used_without_a_list() {
     let server = filled(Options {
         auth: AuthMode::Token,
@@ -444,6 +475,48 @@ async fn new_credentials_are_used_without_a_list() {
     watched.services(&["a", "b", "c"]).await;
     watched.healthy().await;
     assert_eq!(lists(&server, "services"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_certificate_file_is_noticed() {
+    let server = filled(Options {
+        auth: AuthMode::ClientCertificate,
+        ..options()
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
+    let identity = server.client_identity().unwrap();
+    fs::write(&certificate, &identity.certificate).unwrap();
+    fs::write(&key, &identity.key).unwrap();
+    let user = format!(
+        "  user:\n    client-certificate: {}\n    client-key: {}\n",
+        certificate.display(),
+        key.display()
+    );
+    let kubeconfig = server
+        .kubeconfig(Credentials::Anonymous)
+        .replace("  user: {}\n", &user);
+    let mut watched = Watched::start_with(&kubeconfig, &[], timing());
+    watched.services(&["a"]).await;
+    watched.healthy().await;
+
+    // Half of a rotation: the client goes on with what it has.
+    fs::write(&key, "").unwrap();
+    let fault = watched.fault(servers::PART).await;
+    assert!(!fault.contains("BEGIN"), "{fault}");
+    fs::write(&certificate, format!("{}\n", identity.certificate)).unwrap();
+    fs::write(&key, &identity.key).unwrap();
+    watched.healthy().await;
+    server.apply(service("b", "10.96.0.2"));
+    watched.services(&["a", "b"]).await;
+    assert_eq!(lists(&server, "services"), 1);
+    let probes = |query: &str| query == "limit=1";
+    assert!(
+        server
+            .requests()
+            .iter()
+            .any(|request| probes(&request.query))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -70,7 +70,6 @@ shapes! {
     }
     /// `metav1.OwnerReference`.
     OwnerReference {
-        kind = "kind": Text,
         name = "name": Text,
     }
     /// `v1.Service`.
