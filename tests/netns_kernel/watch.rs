@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kube_router::config::{self, ClusterSource, Config, Sources};
 use kube_router::model::NodeFacts;
-use kube_router::watch::Cluster;
+use kube_router::watch::{Cluster, Lost};
 use tokio::sync::watch;
 
 use super::{in_namespace, tool, vip_link};
@@ -69,11 +69,17 @@ async fn scenario(dir: &Path) {
     assert_eq!(*cluster.node_fault.borrow(), None);
     assert_eq!(*cluster.cluster_fault.borrow(), None);
 
-    // Told once when the link came up out of nothing, if at all; forgotten here.
-    let _ = tokio::time::timeout(Duration::ZERO, cluster.foreign.notified()).await;
+    tool("ip address del 10.96.0.1/32 dev kube-dummy-if");
+    lost(&mut cluster, Lost::Address("10.96.0.1".parse().unwrap())).await;
     tool("ip link del kube-dummy-if");
-    let told = tokio::time::timeout(PATIENCE, cluster.foreign.notified()).await;
-    told.expect("the loss of the VIPs' link is told");
+    lost(&mut cluster, Lost::Link).await;
+}
+
+/// Waits until the loss is told, perhaps after others.
+async fn lost(cluster: &mut Cluster, wanted: Lost) {
+    let told = async { while cluster.lost.recv().await != Some(wanted) {} };
+    let told = tokio::time::timeout(PATIENCE, told).await;
+    assert!(told.is_ok(), "{wanted:?} is never told");
 }
 
 #[test]
