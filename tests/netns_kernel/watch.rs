@@ -77,9 +77,16 @@ async fn scenario(dir: &Path) {
 
 /// Waits until the loss is told, perhaps after others.
 async fn lost(cluster: &mut Cluster, wanted: Lost) {
-    let told = async { while cluster.lost.recv().await != Some(wanted) {} };
+    let told = async {
+        while let Some(found) = cluster.lost.recv().await {
+            if found == wanted {
+                return true;
+            }
+        }
+        false
+    };
     let told = tokio::time::timeout(PATIENCE, told).await;
-    assert!(told.is_ok(), "{wanted:?} is never told");
+    assert_eq!(told, Ok(true), "{wanted:?} is never told");
 }
 
 #[test]
