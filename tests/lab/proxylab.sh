@@ -46,7 +46,8 @@ proxy_config() { # proxy_config NODE MANIFESTS: a configuration file; more keys 
 }
 
 proxy_start() { # proxy_start NODE: the daemon in the node's namespace
-	ns "$1" "$KR" run --config "/run/lab/$1/config.toml" >>"/run/lab/$1/daemon.log" 2>&1 &
+	# Not by ns: a function in the background is a shell of its own, and $! would be that.
+	ip netns exec "$1" "$KR" run --config "/run/lab/$1/config.toml" >>"/run/lab/$1/daemon.log" 2>&1 &
 	echo $! >"/run/lab/$1/pid"
 	eventually 60 proxy_ready "$1" || { tail -n 30 "/run/lab/$1/daemon.log"; return 1; }
 }
