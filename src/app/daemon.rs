@@ -74,6 +74,9 @@ pub(super) struct Daemon<Load, SetLevel, Say> {
     pub(super) settings: Arc<Settings>,
     /// What was left out or made up so far.
     pub(super) notes: Notes,
+    pub(super) began: Instant,
+    /// Whether it was said that the cluster's objects are late.
+    pub(super) late: bool,
     /// Whether the last report was a healthy one.
     pub(super) healthy: bool,
 }
@@ -181,6 +184,7 @@ where
     }
 
     fn tell(&mut self) {
+        self.note_lateness();
         let was_ready = self.dialogue.is_ready();
         let report = self.board.report(now());
         let words = self.dialogue.words(&report, now());
@@ -196,6 +200,23 @@ where
                 false => warn!(reasons = unhealthy.join("; "), "unhealthy"),
             }
         }
+    }
+
+    /// Says once that the cluster's first lists take longer than they may.
+    fn note_lateness(&mut self) {
+        let limit = self.config.cluster.cache_sync_timeout;
+        if self.late
+            || self.feeds.snapshot.borrow().is_some()
+            || now().saturating_duration_since(self.began) < limit
+        {
+            return;
+        }
+        self.late = true;
+        let fault = self.feeds.cluster_fault.borrow().clone();
+        warn!(
+            ?limit,
+            fault, "the cluster's objects are late, nothing is touched before they are known"
+        );
     }
 
     /// Takes a new configuration over, or keeps the running one and says why.

@@ -175,6 +175,8 @@ async fn serve(config: Config, sources: Sources, log: &Arc<Log>) -> Result<End, 
         ended: all_ended,
         dialogue: Dialogue::new(watchdog),
         notes: Notes::default(),
+        began: now(),
+        late: false,
         healthy: true,
     };
     let end = daemon.run().await;

@@ -76,6 +76,8 @@ pub(super) struct PartState {
     pub(super) changes: u64,
     pub(super) failures: u64,
     pub(super) panics: u64,
+    /// The message of a panic that no successful pass has followed yet.
+    pub(super) panic: Option<String>,
     /// Steps that failed in the last pass.
     pub(super) failed_now: usize,
     pub(super) summary: String,
@@ -176,6 +178,7 @@ impl PartHealth {
             None => {
                 state.last_success = Some(now);
                 state.failing_since = None;
+                state.panic = None;
             }
             Some(error) => {
                 state.failing_since.get_or_insert(now);
@@ -191,6 +194,7 @@ impl PartHealth {
         state.panics += 1;
         state.failing_since.get_or_insert(now);
         state.last_error = Some((now, format!("panic: {message}")));
+        state.panic = Some(message.to_owned());
     }
 
     /// What users got wrong, as of the last plan; yields what is new in it.

@@ -18,7 +18,7 @@ pub struct HealthReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartReport {
     pub name: &'static str,
-    /// Why the part is unhealthy: it makes no progress, or has failed for long.
+    /// Why the part is unhealthy: it makes no progress, has panicked, or has failed for long.
     pub fault: Option<String>,
     /// Whether it makes progress at all; what the watchdog asks.
     pub stalled: bool,
@@ -183,6 +183,8 @@ fn part(name: &'static str, state: &PartState, limits: HealthLimits, now: Instan
     let stalled = progress > limits.stalled;
     let fault = if stalled {
         Some(format!("no progress for {} s", progress.as_secs()))
+    } else if let Some(message) = &state.panic {
+        Some(format!("panic: {message}"))
     } else {
         failing.filter(|age| *age > limits.failing).map(|age| {
             let reason = last_error.as_ref().map_or("", |(_, error)| error);

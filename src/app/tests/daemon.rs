@@ -181,6 +181,8 @@ fn lab(panics: bool) -> Lab {
         controllers: 1,
         dialogue: Dialogue::new(None),
         notes: Notes::default(),
+        began: now(),
+        late: false,
         healthy: true,
     };
     let daemon = tokio::spawn(daemon.run());

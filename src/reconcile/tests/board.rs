@@ -128,3 +128,19 @@ fn notes_are_new_only_once() {
     assert_eq!(part.set_notes(vec!["b".into(), "c".into()]), ["c"]);
     assert_eq!(part.set_notes(vec!["a".into()]), ["a"]);
 }
+
+#[test]
+fn a_panic_is_unhealthy_at_once_and_until_a_pass_works() {
+    let now = start();
+    let board = HealthBoard::new(LIMITS);
+    let part = board.part("proxy", now);
+    part.panicked("index out of bounds", now);
+    assert_eq!(
+        board.report(now).unhealthy(),
+        ["proxy: panic: index out of bounds"]
+    );
+    part.passed(failed(1), now);
+    assert!(!board.report(now).unhealthy().is_empty());
+    part.passed(worked(now), now);
+    assert!(board.report(now).unhealthy().is_empty());
+}
