@@ -33,6 +33,7 @@ is "source towards a VIP" "10.1.1.1" "$(ip -n n1 -j route get 10.96.0.1 | jq -r 
 is "source towards a VIP, IPv6" "fd01:1::1" "$(ip -n n1 -j route get fd96::1 | jq -r '.[0].prefsrc')"
 
 stage "from the first packet on"
+asking=
 mkdir -p /run/lab/later
 python3 - <<'X'
 import sys
@@ -42,23 +43,24 @@ import truth
 with open("/run/lab/later/svc-40.yaml", "w") as out:
     out.write(truth.service_text(40, "Cluster", "both"))
 X
-python3 "$LAB_IN/truth.py" first 203.0.113.40 80 8 >/run/lab/first-80 &
-first=$!
-python3 "$LAB_IN/truth.py" first 203.0.113.40 9999 8 >/run/lab/first-9999 &
-second=$!
-for _ in 1 2 3; do
-	cp /run/lab/later/svc-40.yaml /run/lab/manifests/
-	eventually 5 ns n1 sh -c 'ipvsadm -S -n | grep -q 203.0.113.40:80'
-	rm /run/lab/manifests/svc-40.yaml
-	eventually 5 ns n1 sh -c '! ipvsadm -S -n | grep -q 203.0.113.40:80'
+for port in 80 9999; do
+	python3 "$LAB_IN/truth.py" first 203.0.113.40 $port /run/lab/stop >/run/lab/first-$port &
+	asking="$asking $!"
 done
-cp /run/lab/later/svc-40.yaml /run/lab/manifests/
-ok "port 80 while the Service comes and goes" wait $first
-cat /run/lab/first-80
-ok "port 9999 while the Service comes and goes" wait $second
-cat /run/lab/first-9999
-is "pods were reached in between" "*n[12]p[12]*" "$(cat /run/lab/first-80)"
+served() { ns n1 ipvsadm -S -n | grep -q 203.0.113.40:80; }
+gone() { ! served; }
+answered() { [[ $(ask ext -t 2 203.0.113.40 80) == "1x n"?p* ]]; }
+for round in 1 2 3; do
+	cp /run/lab/later/svc-40.yaml /run/lab/manifests/
+	ok "round $round: the Service appears and answers" eventually 20 answered
+	rm /run/lab/manifests/svc-40.yaml
+	ok "round $round: it goes" eventually 20 gone
+done
+touch /run/lab/stop
+for pid in $asking; do ok "asker ends well" wait "$pid"; done
+cat /run/lab/first-80 /run/lab/first-9999
+is "pods answered at port 80, and never the node" "*n[12]p[12]*" "$(cat /run/lab/first-80)"
 
 ok "SIGTERM ends it" proxy_stop n1
-is "the data path stays" "n*" "$(ns ext "$LAB_IN/ask.sh" 203.0.113.3 80 | sed 's/^1x //')"
+is "the data path stays" "1x n*" "$(ask ext 203.0.113.3 80)"
 finish

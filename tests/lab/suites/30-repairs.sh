@@ -24,7 +24,7 @@ python3 "$LAB_IN/truth.py" manifests /run/lab/manifests
 proxy_config n1 /run/lab/manifests </dev/null
 ok "ready" proxy_start n1
 full=$(proxy_state n1)
-web() { ns ext "$LAB_IN/ask.sh" -t 2 203.0.113.3 80; }
+web() { ask ext -t 2 203.0.113.3 80; }
 is "answers" "1x n*p*" "$(web)"
 
 stage "a restart with an unchanged cluster"
@@ -89,7 +89,7 @@ becomes 30 "the good ones are there" 1001 \
 	sh -c "ip netns exec n1 ipvsadm -S -n | grep -cE '^-A -t 10\.96\.(1[6-9]|20|99)\.'"
 is "the good port of the bad Service" "-A -t 10.96.99.1:81 *" \
 	"$(ns n1 ipvsadm -S -n | grep -- '-A -t 10.96.99.1:')"
-is "the older Service keeps its address" "1x n*p*" "$(ns n1p1 "$LAB_IN/ask.sh" -t 2 10.96.0.3 80)"
+is "the older Service keeps its address" "1x n*p*" "$(ask n1p1 -t 2 10.96.0.3 80)"
 becomes 10 "the younger one is told" "*many/younger*10.96.0.3:80*truth/s3*" \
 	sh -c 'grep -h younger /run/lab/n1/daemon.log | tail -1'
 is "no bad endpoint" "" "$(ns n1 ipvsadm -S -n | grep -E '127.0.0.1:8080|fd00::1')"
@@ -112,9 +112,7 @@ is "and keeps the running configuration" "*proxy.masquerade_all*" "$(ns n1 iptab
 is "the daemon is still ready" 0 "$(proxy_ready n1; echo $?)"
 
 stage "UDP: an endpoint that goes leaves no tracked flow"
-ns ext sh -c 'exec 3<>/dev/udp/203.0.113.2/80; echo ? >&3; dd bs=2048 count=1 status=none <&3' >/run/lab/udp 2>&1 ||
-	ns ext bash -c 'exec 3<>/dev/udp/203.0.113.2/80; echo ? >&3; dd bs=2048 count=1 status=none <&3' >/run/lab/udp
-gone=$(cut -d' ' -f1 /run/lab/udp)
+gone=$(ask ext -u -t 3 203.0.113.2 80 | cut -d' ' -f2)
 is "answered" "n2p[12]" "$gone"
 flows() { ns n1 conntrack -L -p udp 2>/dev/null | grep -c "10.244.2.1${gone#n2p} "; }
 is "tracked" 1 "$(flows)"
