@@ -1,5 +1,6 @@
 //! Who answers at a Service's address: every kind of address, both traffic policies, every place
 //! and state of endpoints, both families, against a naive reading of the API's text.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod common;
 

@@ -1,6 +1,7 @@
 //! Golden plans: a folder of manifests in, what an administrator would type out.
 //!
 //! `UPDATE_EXPECT=1 cargo test --test plans` rewrites the expectations; read the difference.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! The proxy end to end on a kernel made of the rooms' fakes: what it programs, what it leaves
 //! alone, what it repairs, and what it withholds.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Path independence: however the proxy's plan got to an input, it equals the plan of a fresh
 //! start with that input; and everything it holds differs from before only where it says so.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod common;
 

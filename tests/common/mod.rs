@@ -1,6 +1,7 @@
 //! A small cluster for tests that drive the planner by hand.
 #![allow(
     dead_code,
+    unreachable_pub,
     clippy::unwrap_used,
     reason = "shared by several test binaries, each using a part"
 )]

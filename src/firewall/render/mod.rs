@@ -1,4 +1,4 @@
 //! Rulesets in the words of a backend.
 
-pub mod ipset;
-pub mod iptables;
+pub(super) mod ipset;
+pub(super) mod iptables;

@@ -84,9 +84,7 @@ fn candidates<'a>(
 fn or_terminating<'a>(
     ready: Vec<&Candidate<'a>>,
     all: impl Iterator<Item = &'a Candidate<'a>>,
-) -> Vec<RealKey>
-where
-{
+) -> Vec<RealKey> {
     let mut keys: Vec<RealKey> = if ready.is_empty() {
         all.filter(|c| c.endpoint.serving && c.endpoint.terminating)
             .map(|c| c.key)
@@ -124,10 +122,11 @@ fn near<'a, 'b>(
         !ready.is_empty() && ready.iter().all(|c| hinted(c))
     };
     let wants_node = service.traffic_distribution == Some(TrafficDistribution::PreferSameNode);
-    if wants_node && hinted_by(&|c| !c.endpoint.for_nodes.is_empty()) {
-        if let Some(chosen) = pick(&for_node) {
-            return Some(chosen);
-        }
+    if wants_node
+        && hinted_by(&|c| !c.endpoint.for_nodes.is_empty())
+        && let Some(chosen) = pick(&for_node)
+    {
+        return Some(chosen);
     }
     if hinted_by(&|c| !c.endpoint.for_zones.is_empty()) {
         return pick(&for_zone);
