@@ -3,12 +3,14 @@
 command line it serves HTTP there.
 
   /                         one line: which pod answers, and who it thinks is asking
-  /download?kib=N&seconds=S N KiB of known bytes, spread over S seconds
+  /download?until=FILE      bytes until FILE exists, the last 32 their SHA-256
 
 usage: web.py PORT NAMESPACE...
 """
 import ctypes
+import hashlib
 import http.server
+import itertools
 import os
 import socket
 import sys
@@ -35,26 +37,30 @@ class Handler(http.server.BaseHTTPRequestHandler):
         url = urllib.parse.urlsplit(self.path)
         if url.path == "/download":
             query = urllib.parse.parse_qs(url.query)
-            self.download(int(query["kib"][0]), float(query["seconds"][0]))
+            self.download(query["until"][0])
         else:
             asked = self.connection.getsockname()[0]
             line = f"{self.server.pod} (asked by {plain(self.client_address[0])} at {plain(asked)})\n"
             self.reply(len(line))
             self.wfile.write(line.encode())
 
-    def download(self, kib, seconds):
-        self.reply(kib * 1024)
-        start = time.monotonic()
-        for i in range(kib):
-            self.wfile.write(i.to_bytes(8, "big") * 128)
-            behind = start + seconds * (i + 1) / kib - time.monotonic()
-            if behind > 0:
-                time.sleep(behind)
+    def download(self, flag):
+        self.reply(None)
+        digest = hashlib.sha256()
+        for i in itertools.count():
+            block = i.to_bytes(8, "big") * 128
+            digest.update(block)
+            self.wfile.write(block)
+            if os.path.exists(flag):
+                break
+            time.sleep(0.01)
+        self.wfile.write(digest.digest())
 
     def reply(self, length):
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
-        self.send_header("Content-Length", str(length))
+        if length is not None:
+            self.send_header("Content-Length", str(length))
         self.end_headers()
 
     def log_message(self, *_):
