@@ -66,12 +66,16 @@ proxy_metric() { # proxy_metric NODE NAME: the sum of a metric's series
 		index($1, n) == 1 { sum += $2 } END { print sum + 0 }'
 }
 
-proxy_state() { # proxy_state NODE: everything of ours in the kernel, as the tools show it
+proxy_state() { # proxy_state NODE: what the tools show of services, addresses, sets and rules
 	ns "$1" ipvsadm -S -n | sort
-	ip -n "$1" -o addr show dev kube-dummy-if 2>/dev/null | awk '{ print $4 }' | sort
-	ns "$1" ipset save | sed 's/initval [^ ]*//' | sort
-	ns "$1" iptables-save | grep -E '^-A|^:KUBE' | sed 's|\[[0-9]*:[0-9]*\]||' | sort
-	ns "$1" ip6tables-save | grep -v '^#' | sed 's/\[[0-9]*:[0-9]*\]//' | sort
+	# A link's own IPv6 address follows its hardware address, which is new with the link.
+	ip -n "$1" -o addr show dev kube-dummy-if 2>/dev/null | awk '$4 !~ /^fe80:/ { print $4 }' | sort
+	ns "$1" ipset save | sed 's/initval [^ ]*//; s/hashsize [^ ]*//' | sort
+	# Built-in chains stand from the first use of a table on, and say nothing.
+	local tool
+	for tool in iptables ip6tables; do
+		ns "$1" $tool-save | grep -E '^-A|^:KUBE' | sed 's/ \[[0-9:]*\]$//' | sort
+	done
 }
 
 counted() { # counted COMMAND...: a program that prints "ok" and "FAIL" lines of its own
