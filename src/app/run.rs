@@ -52,6 +52,11 @@ pub fn run(
             return Ok(Exit::BadConfig);
         }
     };
+    // First of all: every thread that is started later, the log's own too, has only what is left.
+    if let Err(error) = privileges::drop() {
+        writeln!(err, "kube-router: {}", with_causes(&error))?;
+        return Ok(Exit::Failure);
+    }
     let log = match Log::start(&config.log) {
         Ok(log) => Arc::new(log),
         Err(error) => {
@@ -80,8 +85,7 @@ pub(super) fn exit_for(error: &OpenError) -> Exit {
 type Fault = Box<dyn Error + Send + Sync>;
 
 fn start(config: Config, sources: Sources, log: &Arc<Log>) -> Result<Exit, Fault> {
-    privileges::drop()?;
-    // Before any thread starts: a kernel without IPVS is told once, in these words.
+    // Before the runtime starts: a kernel without IPVS is told once, in these words.
     if config.proxy.enabled
         && let Err(error) = HostKernel::open()
     {
