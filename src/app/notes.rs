@@ -32,10 +32,10 @@ impl Notes {
         }
         let now: BTreeSet<Note> = cluster.iter().chain(&node).cloned().collect();
         for note in now.difference(&self.told) {
-            warn!(object = %note.object, field = &*note.field, reason = &*note.reason, "left out");
+            warn!(object = %note.object, key = &*note.field, reason = &*note.reason, "left out");
         }
         for note in self.told.difference(&now) {
-            info!(object = %note.object, field = &*note.field, "no longer left out");
+            info!(object = %note.object, key = &*note.field, "no longer left out");
         }
         board.set_notes(now.iter().map(ToString::to_string).collect());
         (self.cluster, self.node, self.told) = (Arc::clone(cluster), node, now);
