@@ -239,8 +239,8 @@ fn said(plan: &Plan) -> impl PartialEq + std::fmt::Debug + use<> {
         .iter()
         .map(|(k, v)| (*k, (v.clone(), plan.entry(k).cloned())))
         .collect();
-    let vips: Vec<_> = plan.vips.iter().map(|(k, v)| (*k, *v)).collect();
-    let members: Vec<_> = plan.members.iter().map(|(k, ())| *k).collect();
+    let vips: BTreeMap<_, _> = plan.vips.iter().map(|(k, v)| (*k, *v)).collect();
+    let members: std::collections::BTreeSet<_> = plan.members.iter().map(|(k, ())| *k).collect();
     (
         virtuals,
         vips,

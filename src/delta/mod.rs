@@ -5,6 +5,9 @@
 //! kernel is believed to hold.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The step that makes one key right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +22,8 @@ pub enum Edit<K, V> {
 /// What should be, with the keys that moved and were not settled yet.
 #[derive(Debug, Clone)]
 pub struct Desired<K, V> {
-    map: BTreeMap<K, V>,
-    touched: BTreeSet<K>,
+    map: FxHashMap<K, V>,
+    touched: FxHashSet<K>,
 }
 
 // === impl Desired ===
@@ -28,13 +31,13 @@ pub struct Desired<K, V> {
 impl<K, V> Default for Desired<K, V> {
     fn default() -> Self {
         Self {
-            map: BTreeMap::new(),
-            touched: BTreeSet::new(),
+            map: FxHashMap::default(),
+            touched: FxHashSet::default(),
         }
     }
 }
 
-impl<K: Ord + Clone, V: PartialEq> Desired<K, V> {
+impl<K: Ord + Hash + Clone, V: PartialEq> Desired<K, V> {
     /// Wants `value` under `key`; touches the key where that is new.
     pub fn set(&mut self, key: K, value: V) {
         if self.map.get(&key) != Some(&value) {
@@ -55,6 +58,7 @@ impl<K: Ord + Clone, V: PartialEq> Desired<K, V> {
         self.map.get(key)
     }
 
+    /// In no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.map.iter()
     }
@@ -85,7 +89,7 @@ impl<K: Ord + Clone, V: PartialEq> Desired<K, V> {
     }
 
     #[must_use]
-    pub fn touched(&self) -> &BTreeSet<K> {
+    pub fn touched(&self) -> &FxHashSet<K> {
         &self.touched
     }
 
@@ -108,15 +112,15 @@ impl<K: Ord + Clone, V: PartialEq> Desired<K, V> {
 
 /// The edits that turn `seen` into `desired`, in the order of keys; with `touched_only` no other
 /// key is looked at.
-pub fn edits<K: Ord + Clone, V: PartialEq + Clone>(
+pub fn edits<K: Ord + Hash + Clone, V: PartialEq + Clone>(
     desired: &Desired<K, V>,
     seen: &BTreeMap<K, V>,
     touched_only: bool,
 ) -> Vec<Edit<K, V>> {
     if touched_only {
-        return desired
-            .touched
-            .iter()
+        let keys: BTreeSet<&K> = desired.touched.iter().collect();
+        return keys
+            .into_iter()
             .filter_map(|key| edit(key, desired, seen))
             .collect();
     }
@@ -126,7 +130,7 @@ pub fn edits<K: Ord + Clone, V: PartialEq + Clone>(
         .collect()
 }
 
-fn edit<K: Ord + Clone, V: PartialEq + Clone>(
+fn edit<K: Ord + Hash + Clone, V: PartialEq + Clone>(
     key: &K,
     desired: &Desired<K, V>,
     seen: &BTreeMap<K, V>,
@@ -170,7 +174,8 @@ mod tests {
                     for key in desired.touched().clone() {
                         desired.settle(&key);
                     }
-                    prop_assert!(desired.iter().eq(seen.iter()));
+                    let held: BTreeMap<u8, u8> = desired.iter().map(|(k, v)| (*k, *v)).collect();
+                    prop_assert_eq!(&held, &seen);
                 }
             }
         }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use crate::kernel::ipvs::object::VirtualKey;
 use crate::model::{Note, ObjectName, ObjectRef};
 use crate::proxy::plan::service::{Entry, Fragment};
@@ -18,7 +20,7 @@ struct Claim {
 /// All wishes, those for one key with the oldest first; equal ages go by name.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    winners: BTreeMap<VirtualKey, Claim>,
+    winners: FxHashMap<VirtualKey, Claim>,
     /// Only keys that more than one Service wants.
     losers: BTreeMap<VirtualKey, Vec<Claim>>,
 }

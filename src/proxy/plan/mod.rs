@@ -21,6 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use crate::delta::Desired;
 use crate::firewall::{Member, SetDef};
 use crate::kernel::ipvs::object::{VirtualKey, VirtualTable};
@@ -46,11 +48,11 @@ pub struct Plan {
     pub vips: Desired<IpAddr, Vip>,
     pub members: Desired<(SetDef, Member), ()>,
     pub host: HostPlan,
-    entries: BTreeMap<VirtualKey, Arc<Entry>>,
-    users: BTreeMap<IpAddr, Users>,
+    entries: FxHashMap<VirtualKey, Arc<Entry>>,
+    users: FxHashMap<IpAddr, Users>,
     node_members: BTreeSet<(SetDef, Member)>,
     claims: Claims,
-    fragments: BTreeMap<ObjectName, Arc<Fragment>>,
+    fragments: FxHashMap<ObjectName, Arc<Fragment>>,
     noted: BTreeMap<ObjectName, Arc<Fragment>>,
     services: usize,
     endpoints: usize,
@@ -86,7 +88,7 @@ impl Plan {
                 &input.facts,
             ),
         };
-        let mut moved = BTreeSet::new();
+        let mut moved = FxHashSet::default();
         for name in self.stale_names(&input.snapshot, afresh) {
             self.update_service(&name, &input.snapshot, &context, &mut moved);
         }
@@ -96,16 +98,21 @@ impl Plan {
         self.last = Some(input.clone());
     }
 
-    fn stale_names(&self, snapshot: &Snapshot, afresh: bool) -> BTreeSet<ObjectName> {
+    /// Services to plan again; one may be named twice, which costs a comparison.
+    fn stale_names(&self, snapshot: &Snapshot, afresh: bool) -> Vec<ObjectName> {
         match &self.last {
             Some(last) if !afresh => {
-                let services = snapshot.services.changed_since(&last.snapshot.services);
-                let slices = snapshot.slices.changed_since(&last.snapshot.slices);
-                services.into_iter().chain(slices).collect()
+                let mut names = snapshot.services.changed_since(&last.snapshot.services);
+                names.extend(snapshot.slices.changed_since(&last.snapshot.slices));
+                names
             }
             _ => {
                 let present = snapshot.services.iter().map(|(name, _)| name);
-                present.chain(self.fragments.keys().cloned()).collect()
+                let gone = self
+                    .fragments
+                    .keys()
+                    .filter(|name| snapshot.services.get(name).is_none());
+                present.chain(gone.cloned()).collect()
             }
         }
     }
@@ -132,7 +139,7 @@ impl Plan {
         name: &ObjectName,
         snapshot: &Snapshot,
         context: &Context<'_>,
-        moved: &mut BTreeSet<VirtualKey>,
+        moved: &mut FxHashSet<VirtualKey>,
     ) {
         let none = SliceSet::new();
         let fragment = snapshot.services.get(name).map(|service| {
