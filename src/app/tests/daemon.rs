@@ -150,14 +150,8 @@ fn lab(panics: bool) -> Lab {
         })
     };
     let tell = move |end: Ended| drop(ended.blocking_send(end));
-    spawn(
-        make,
-        move || inboxes.inbox(),
-        |input| input.settings.proxy.sync_period,
-        shared,
-        tell,
-    )
-    .unwrap();
+    let period = |input: &Input| input.settings.proxy.sync_period;
+    spawn(make, move || inboxes.inbox(), period, shared, tell).unwrap();
     let (running, next) = (config(""), Arc::new(Mutex::new(Ok(config("")))));
     let load = Arc::clone(&next);
     let daemon = Daemon {
