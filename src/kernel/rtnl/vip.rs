@@ -6,7 +6,8 @@
 //!
 //! The kernel makes its own local route for every IPv6 address, with a better metric than ours
 //! and without a source, some time after the address was added. Until it is deleted the host
-//! talks to the VIP from the VIP.
+//! talks to the VIP from the VIP. For IPv4 ours takes the place of the kernel's; but ours outlives
+//! an address that somebody removes, and then the kernel's new one stands beside it and goes too.
 
 use std::net::IpAddr;
 
@@ -14,7 +15,7 @@ use rustc_hash::FxHashSet;
 
 use super::object::{Address, Change, Route, stray_routes};
 use super::{Error, Interfaces, Outcome, RouteQuery};
-use crate::net::Family;
+use crate::net::{ByFamily, Family};
 
 /// Bound on the rounds of listing that find no late route; other changes may wake us.
 const IDLE_ROUNDS: usize = 16;
@@ -26,7 +27,7 @@ pub(super) fn add<I: Interfaces>(
     interfaces: &mut I,
     link: u32,
     vips: &[(IpAddr, IpAddr)],
-    wait: impl FnMut(&mut I) -> bool,
+    mut wait: impl FnMut(&mut I) -> bool,
 ) -> Vec<Result<Outcome, Error>> {
     let mut verdicts: Vec<Result<Outcome, Error>> = Vec::with_capacity(vips.len());
     let valid = |pair: &(IpAddr, IpAddr)| Family::of(pair.0) == Family::of(pair.1);
@@ -42,7 +43,7 @@ pub(super) fn add<I: Interfaces>(
         .collect();
     let mut outcomes = interfaces.change(&changes).into_iter();
     let mut fresh = FxHashSet::default();
-    let mut present = Vec::new();
+    let mut present: ByFamily<Vec<(IpAddr, IpAddr)>> = ByFamily::default();
     for pair in vips {
         if !valid(pair) {
             let (vip, node) = *pair;
@@ -51,11 +52,10 @@ pub(super) fn add<I: Interfaces>(
         }
         let verdict = match (outcomes.next(), outcomes.next()) {
             (Some(Ok(address)), Some(route)) => {
-                if pair.0.is_ipv6() {
-                    present.push(*pair);
-                    if address == Outcome::Changed {
-                        fresh.insert(pair.0);
-                    }
+                present.get_mut(Family::of(pair.0)).push(*pair);
+                // IPv4's own route is there at once, IPv6's comes later.
+                if pair.0.is_ipv6() && address == Outcome::Changed {
+                    fresh.insert(pair.0);
                 }
                 route
             }
@@ -64,12 +64,16 @@ pub(super) fn add<I: Interfaces>(
         };
         verdicts.push(verdict);
     }
-    if let Err(error) = clear_strays(interfaces, link, &present, fresh, wait) {
-        for (verdict, _) in verdicts
-            .iter_mut()
-            .zip(vips)
-            .filter(|(_, pair)| pair.0.is_ipv6())
-        {
+    for family in Family::ALL {
+        let late = match family {
+            Family::V4 => FxHashSet::default(),
+            Family::V6 => std::mem::take(&mut fresh),
+        };
+        let of_family = (family, present.get(family).as_slice());
+        let cleared = clear_strays(interfaces, link, of_family, late, &mut wait);
+        let Err(error) = cleared else { continue };
+        let pairs = verdicts.iter_mut().zip(vips);
+        for (verdict, _) in pairs.filter(|(_, pair)| Family::of(pair.0) == family) {
             if verdict.is_ok() {
                 *verdict = Err(error.clone());
             }
@@ -83,7 +87,7 @@ pub(super) fn add<I: Interfaces>(
 fn clear_strays<I: Interfaces>(
     interfaces: &mut I,
     link: u32,
-    vips: &[(IpAddr, IpAddr)],
+    (family, vips): (Family, &[(IpAddr, IpAddr)]),
     mut fresh: FxHashSet<IpAddr>,
     mut wait: impl FnMut(&mut I) -> bool,
 ) -> Result<(), Error> {
@@ -91,7 +95,7 @@ fn clear_strays<I: Interfaces>(
         return Ok(());
     }
     let query = RouteQuery {
-        family: Some(Family::V6),
+        family: Some(family),
         table: None,
         link: Some(link),
     };
