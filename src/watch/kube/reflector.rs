@@ -36,6 +36,8 @@ pub(super) struct Reflector<K> {
     timing: Timing,
     status: SourceStatus,
     backoff: Backoff,
+    /// Whom the last list or watch went to.
+    known: Option<Vec<u64>>,
     /// Which server is tried.
     turn: usize,
     /// Up to where we know; `None` before the first list and after a 410.
@@ -81,6 +83,7 @@ impl<K: Kind> Reflector<K> {
             timing,
             status,
             backoff: Backoff::new(timing.first_retry, timing.longest_retry, seed),
+            known: None,
             turn: 0,
             version: None,
             streaming: true,
@@ -100,6 +103,7 @@ impl<K: Kind> Reflector<K> {
             let Ok(Some(servers)) = found.map(|servers| servers.clone()) else {
                 return;
             };
+            self.meet(&servers);
             let begun = Instant::now();
             match self.session(&servers).await {
                 Ok(End::Listed) => {}
@@ -112,6 +116,17 @@ impl<K: Kind> Reflector<K> {
                 Err(error) => self.recover(error, servers.len()).await,
             }
         }
+    }
+
+    /// Other servers may be another cluster: its revisions are others, and a watch from ours would
+    /// pass over all up to there without a word. New credentials alone change nothing.
+    fn meet(&mut self, servers: &Servers) {
+        let ids: Vec<u64> = servers.iter().map(|server| server.id).collect();
+        if self.known.as_ref().is_some_and(|known| *known != ids) {
+            self.version = None;
+            self.streaming = !self.never_streaming;
+        }
+        self.known = Some(ids);
     }
 
     /// One list if it is needed, and one watch.

@@ -23,6 +23,8 @@ pub(super) const PART: &str = "kubeconfig";
 pub(super) struct Server {
     /// Its URL.
     pub(super) name: Arc<str>,
+    /// A number that changes with the URL and with the authorities that vouch for it.
+    pub(super) id: u64,
     pub(super) client: Client,
 }
 
@@ -124,11 +126,17 @@ async fn build(path: &Path, urls: &[String], timing: Timing) -> Result<Servers, 
     let mut servers = Vec::new();
     for config in configs {
         let name = Arc::from(config.cluster_url.to_string().trim_end_matches('/'));
+        let mut id = DefaultHasher::new();
+        (&name, &config.root_cert).hash(&mut id);
         // May run a credential plugin.
         let client = tokio::task::spawn_blocking(move || Client::try_from(config)).await;
         let gone = |_| KubeconfigError::Refused("interrupted".to_owned());
         let client = client.map_err(gone)?.map_err(KubeconfigError::Client)?;
-        servers.push(Server { name, client });
+        servers.push(Server {
+            name,
+            id: id.finish(),
+            client,
+        });
     }
     Ok(Arc::new(servers))
 }

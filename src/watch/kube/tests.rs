@@ -478,6 +478,25 @@ async fn new_credentials_are_used_without_a_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_cluster_is_listed_whatever_its_revisions() {
+    let server = filled(options());
+    for revision in 0..20 {
+        server.apply(service("busy", &format!("10.96.1.{revision}")));
+    }
+    let mut watched = Watched::start(&server, Credentials::Token);
+    watched.services(&["a", "busy"]).await;
+    // Far behind the first one's revisions.
+    let other = TestApiServer::start(options());
+    other.apply(service("z", "10.96.0.9"));
+    other.apply(node("n1"));
+    watched.exchange(&other.kubeconfig(Credentials::Token));
+    watched.services(&["z"]).await;
+    other.apply(service("y", "10.96.0.8"));
+    watched.services(&["y", "z"]).await;
+    watched.healthy().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_certificate_file_is_noticed() {
     let server = filled(Options {
         auth: AuthMode::ClientCertificate,
