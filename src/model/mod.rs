@@ -8,9 +8,14 @@
 
 mod annotation;
 mod facts;
+mod labels;
 mod name;
+mod namespace;
 mod node;
 mod note;
+mod pod;
+mod policy;
+mod selector;
 mod service;
 mod slice;
 mod snapshot;
@@ -18,9 +23,14 @@ mod table;
 
 pub use annotation::ServiceAnnotations;
 pub use facts::{LocalAddress, NodeFacts};
+pub use labels::Labels;
 pub use name::ObjectName;
+pub use namespace::Namespace;
 pub use node::Node;
 pub use note::{Note, ObjectRef};
+pub use pod::{NamedPort, Pod};
+pub use policy::{IpBlock, NetworkPolicy, Peer, PolicyPort, PolicyRule, PortSpec};
+pub use selector::{Requirement, Selector};
 pub use service::{Service, ServiceKind, ServicePort, TrafficDistribution, TrafficPolicy};
 pub use slice::{Endpoint, EndpointSlice, SlicePort, SliceSet};
 pub use snapshot::Snapshot;

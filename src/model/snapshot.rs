@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{Node, Note, Service, SliceSet, Table};
+use crate::model::{Namespace, NetworkPolicy, Node, Note, Pod, Service, SliceSet, Table};
 
 /// Everything the controllers may know of the cluster; cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +14,9 @@ pub struct Snapshot {
     /// By the name of the owning Service.
     pub slices: Table<SliceSet>,
     pub nodes: Arc<BTreeMap<Arc<str>, Arc<Node>>>,
+    pub pods: Table<Pod>,
+    pub namespaces: Arc<BTreeMap<Arc<str>, Arc<Namespace>>>,
+    pub policies: Table<NetworkPolicy>,
     /// What had to be left out at the door.
     pub notes: Arc<Vec<Note>>,
 }

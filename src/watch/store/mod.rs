@@ -102,6 +102,7 @@ impl Store {
             slices: self.slice_table.clone(),
             nodes: Arc::clone(&self.node_table),
             notes: Arc::clone(&self.notes),
+            ..Snapshot::default()
         }
     }
 
