@@ -1,9 +1,22 @@
 //! The words rules are made of. No I/O.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::firewall::Name;
 use crate::net::{Family, Prefix, Protocol};
+
+/// The NFLOG group of refused packets, as upstream's documentation names it.
+pub const LOG_GROUP: u16 = 100;
+/// How many packets a minute a chain logs, and how many at once.
+pub const LOG_PER_MINUTE: u32 = 10;
+
+/// Every address and port that IPVS serves on this node.
+pub const SERVED: SetDef = SetDef {
+    name: Name::of("kube-router-svip-prt"),
+    kind: SetKind::AddressPort,
+};
 
 /// A table of the packet filter that we use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,12 +36,16 @@ pub enum SetKind {
     Prefix,
     /// `hash:ip,port,net`
     AddressPortPrefix,
+    /// `hash:net,port`
+    PrefixPort,
+    /// `hash:net,net` of single addresses.
+    AddressPair,
 }
 
 /// A set by name; the same name stands for one set in each family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SetDef {
-    pub name: &'static str,
+    pub name: Name,
     pub kind: SetKind,
 }
 
@@ -39,10 +56,12 @@ pub enum Member {
     AddressPort(IpAddr, Protocol, u16),
     Prefix(Prefix),
     AddressPortPrefix(IpAddr, Protocol, u16, Prefix),
+    PrefixPort(Prefix, Protocol, u16),
+    AddressPair(IpAddr, IpAddr),
 }
 
 /// Which end of the packet a set's dimension is compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     Source,
     Destination,
@@ -61,6 +80,38 @@ pub enum IcmpType {
     NeighbourSolicitation,
     /// IPv6 only.
     NeighbourAdvertisement,
+    ParameterProblem,
+    /// IPv6 only.
+    RouterSolicitation,
+    /// IPv6 only.
+    RouterAdvertisement,
+    /// IPv6 only: queries, reports and their end (RFC 2710, RFC 3810).
+    MulticastListener(MulticastListener),
+}
+
+/// Messages by which a host says which groups it listens to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MulticastListener {
+    Query,
+    Report,
+    Done,
+    ReportV2,
+}
+
+/// What connection tracking says of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConnectionState {
+    /// Part of a connection that is known, or an error about one (`RELATED,ESTABLISHED`).
+    Known,
+    /// Fits no connection and begins none.
+    Invalid,
+}
+
+/// Sends a packet to the chain that stands for its address; without one it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Dispatch {
+    pub name: Name,
+    pub direction: Direction,
 }
 
 /// A condition; a rule applies when all of its conditions hold.
@@ -78,6 +129,15 @@ pub enum Match {
     Icmp(IcmpType),
     /// The packet belongs to an IPVS connection, client to server, forwarded by masquerading.
     IpvsMasqueraded,
+    /// A transport protocol and a range of its destination ports.
+    Ports(Protocol, u16, u16),
+    Prefix(Direction, Prefix),
+    State(ConnectionState),
+    /// The address is one of the node's own.
+    Local(Direction),
+    NotLocal(Direction),
+    /// IPVS will take the packet: its end is a Service, not this node. On `INPUT` only.
+    ServedByIpvs,
 }
 
 /// What becomes of the packet.
@@ -92,6 +152,11 @@ pub enum Action {
     RejectReset,
     /// Source NAT to one address, ports chosen at random.
     SourceNat(IpAddr),
+    /// To another chain of the same table, and back at its end.
+    Jump(Name),
+    Dispatch(Dispatch),
+    /// A copy to whoever reads [`LOG_GROUP`], at a limited rate, with this prefix.
+    Log(Name),
 }
 
 /// Conditions, an action, and the reason shown to whoever lists the rules.
@@ -99,14 +164,14 @@ pub enum Action {
 pub struct Rule {
     pub matches: Vec<Match>,
     pub action: Action,
-    pub comment: &'static str,
+    pub comment: Cow<'static, str>,
 }
 
 /// A chain of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Chain {
     pub table: Table,
-    pub name: &'static str,
+    pub name: Name,
     pub rules: Vec<Rule>,
 }
 
@@ -117,8 +182,8 @@ pub struct Jump {
     /// A built-in chain: `INPUT`, `POSTROUTING`.
     pub from: &'static str,
     pub matches: Vec<Match>,
-    pub to: &'static str,
-    pub comment: &'static str,
+    pub to: Name,
+    pub comment: Cow<'static, str>,
     /// At the top of the chain; else at its end.
     pub first: bool,
 }
@@ -151,7 +216,7 @@ impl SetDef {
     #[must_use]
     pub fn kernel_name(&self, family: Family) -> String {
         match family {
-            Family::V4 => self.name.to_owned(),
+            Family::V4 => self.name.to_string(),
             Family::V6 => format!("inet6:{}", self.name),
         }
     }
@@ -165,8 +230,9 @@ impl Member {
         match self {
             Self::Address(address)
             | Self::AddressPort(address, ..)
-            | Self::AddressPortPrefix(address, ..) => Family::of(*address),
-            Self::Prefix(prefix) => Family::of_prefix(prefix),
+            | Self::AddressPortPrefix(address, ..)
+            | Self::AddressPair(address, _) => Family::of(*address),
+            Self::Prefix(prefix) | Self::PrefixPort(prefix, ..) => Family::of_prefix(prefix),
         }
     }
 }
@@ -181,6 +247,10 @@ impl fmt::Display for Member {
             Self::AddressPortPrefix(address, protocol, port, prefix) => {
                 write!(f, "{address},{protocol}:{port},{}", Bare(*prefix))
             }
+            Self::PrefixPort(prefix, protocol, port) => {
+                write!(f, "{},{protocol}:{port}", Bare(*prefix))
+            }
+            Self::AddressPair(one, other) => write!(f, "{one},{other}"),
         }
     }
 }

@@ -347,12 +347,12 @@ fn key_of(member: &Member) -> VirtualKey {
             protocol,
             port,
         },
-        Member::Address(address) => VirtualKey::Address {
+        Member::Address(address) | Member::AddressPair(address, _) => VirtualKey::Address {
             address,
             protocol: crate::net::Protocol::Tcp,
             port: 0,
         },
-        Member::Prefix(prefix) => VirtualKey::Address {
+        Member::Prefix(prefix) | Member::PrefixPort(prefix, ..) => VirtualKey::Address {
             address: prefix.addr(),
             protocol: crate::net::Protocol::Tcp,
             port: 0,

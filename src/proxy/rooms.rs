@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::config::IpvsTimeouts;
-use crate::firewall::{Member, SetDef, set_definition, set_entry, set_member, set_type};
+use crate::firewall::{Member, Name, SetDef, set_definition, set_entry, set_member, set_type};
 use crate::kernel::conntrack::{Conntrack, FlowFilter, Flows};
 use crate::kernel::ipset::{Existing, Ipset, Selector, SetName, Sets};
 use crate::kernel::iptables::{Iptables, RuleTables, Saved, Table, TableEdits};
@@ -184,7 +184,7 @@ where
         let mut held = Vec::new();
         for family in Family::ALL {
             let prefix = SetDef {
-                name: "kube-router-",
+                name: Name::of("kube-router-"),
                 ..SETS[0]
             }
             .kernel_name(family);

@@ -11,11 +11,13 @@ use kube_router::net::{Family, Prefix, Protocol};
 
 use super::{in_namespace, tool};
 
-const KINDS: [SetType; 4] = [
+const KINDS: [SetType; 6] = [
     SetType::HashIp,
     SetType::HashIpPort,
     SetType::HashNet,
     SetType::HashIpPortNet,
+    SetType::HashNetPort,
+    SetType::HashNetNet,
 ];
 
 fn name(text: &str) -> SetName {
@@ -39,6 +41,8 @@ fn entry(kind: SetType, family: Family, n: u16) -> Entry {
         SetType::HashIp => Entry::Ip(ip),
         SetType::HashIpPort => Entry::ip_port(ip, protocol, port),
         SetType::HashNet => Entry::Net(net.trunc()),
+        SetType::HashNetPort => Entry::net_port(net, protocol, port),
+        SetType::HashNetNet => Entry::NetNet(net.trunc(), Prefix::from(ip)),
         _ => Entry::ip_port_net(ip, protocol, port, net),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::firewall::{Member, SetDef, SetKind};
 use crate::kernel::ipset::object::{Definition, Entry, InvalidName, IpProtocol, SetName, SetType};
-use crate::net::{Family, Protocol};
+use crate::net::{Family, Protocol, host_prefix};
 
 /// ipset's name of a kind.
 #[must_use]
@@ -12,6 +12,8 @@ pub fn type_name(kind: SetKind) -> &'static str {
         SetKind::AddressPort => "hash:ip,port",
         SetKind::Prefix => "hash:net",
         SetKind::AddressPortPrefix => "hash:ip,port,net",
+        SetKind::PrefixPort => "hash:net,port",
+        SetKind::AddressPair => "hash:net,net",
     }
 }
 
@@ -23,6 +25,8 @@ pub fn set_type(kind: SetKind) -> SetType {
         SetKind::AddressPort => SetType::HashIpPort,
         SetKind::Prefix => SetType::HashNet,
         SetKind::AddressPortPrefix => SetType::HashIpPortNet,
+        SetKind::PrefixPort => SetType::HashNetPort,
+        SetKind::AddressPair => SetType::HashNetNet,
     }
 }
 
@@ -50,6 +54,8 @@ pub fn entry(member: &Member) -> Entry {
         Member::AddressPortPrefix(address, protocol, port, prefix) => {
             Entry::ip_port_net(address, protocol, port, prefix)
         }
+        Member::PrefixPort(prefix, protocol, port) => Entry::net_port(prefix, protocol, port),
+        Member::AddressPair(one, other) => Entry::NetNet(host_prefix(one), host_prefix(other)),
     }
 }
 
@@ -66,5 +72,9 @@ pub fn member(entry: &Entry) -> Option<Member> {
         Entry::IpPortNet(address, number, port, prefix) => {
             Member::AddressPortPrefix(*address, protocol(number)?, *port, *prefix)
         }
+        Entry::NetPort(prefix, number, port) => {
+            Member::PrefixPort(*prefix, protocol(number)?, *port)
+        }
+        Entry::NetNet(one, other) => Member::AddressPair(one.addr(), other.addr()),
     })
 }

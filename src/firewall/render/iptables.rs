@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::firewall::{Action, Chain, Direction, IcmpType, Jump, Match, Ruleset, Table};
+use crate::firewall::{
+    Action, Chain, ConnectionState, Direction, IcmpType, Jump, LOG_GROUP, LOG_PER_MINUTE, Match,
+    MulticastListener, Ruleset, SERVED, Table,
+};
 use crate::kernel::iptables::object::{self, ChainName, Guest, Own, Position};
 use crate::net::Family;
 
@@ -83,15 +86,21 @@ fn kernel_table(table: Table) -> object::Table {
 
 fn chain_of(chain: &Chain, family: Family) -> Option<object::Chain> {
     let rules = chain.rules.iter().map(|rule| {
-        let matches = conditions(&rule.matches, family);
+        let mut matches = conditions(&rule.matches, family);
+        if matches!(rule.action, Action::Log(_)) {
+            let _ = write!(
+                matches,
+                " -m limit --limit {LOG_PER_MINUTE}/minute --limit-burst {LOG_PER_MINUTE}"
+            );
+        }
         object::Rule::new(
             &matches,
             &format!("-j {}", action(&rule.action, family)),
-            rule.comment,
+            &rule.comment,
         )
     });
     Some(object::Chain {
-        name: ChainName::new(chain.name).ok()?,
+        name: ChainName::new(chain.name.as_str()).ok()?,
         rules: rules.collect(),
     })
 }
@@ -107,7 +116,7 @@ fn guest(jump: &Jump, family: Family) -> Option<Guest> {
         rule: object::Rule::new(
             &conditions(&jump.matches, family),
             &format!("-j {}", jump.to),
-            jump.comment,
+            &jump.comment,
         ),
     })
 }
@@ -136,6 +145,29 @@ fn condition(condition: &Match, family: Family) -> String {
         Match::Protocol(protocol) => format!("-p {protocol}"),
         Match::Icmp(kind) => icmp(*kind, family),
         Match::IpvsMasqueraded => "-m ipvs --ipvs --vdir ORIGINAL --vmethod MASQ".to_owned(),
+        Match::Ports(protocol, low, high) if low == high => {
+            format!("-p {protocol} -m {protocol} --dport {low}")
+        }
+        Match::Ports(protocol, 0, u16::MAX) => format!("-p {protocol}"),
+        Match::Ports(protocol, low, high) => {
+            format!("-p {protocol} -m {protocol} --dport {low}:{high}")
+        }
+        Match::Prefix(Direction::Source, prefix) => format!("-s {prefix}"),
+        Match::Prefix(Direction::Destination, prefix) => format!("-d {prefix}"),
+        Match::State(ConnectionState::Known) => {
+            "-m conntrack --ctstate RELATED,ESTABLISHED".to_owned()
+        }
+        Match::State(ConnectionState::Invalid) => "-m conntrack --ctstate INVALID".to_owned(),
+        Match::Local(end) => format!("-m addrtype {}", local(*end)),
+        Match::NotLocal(end) => format!("-m addrtype ! {}", local(*end)),
+        Match::ServedByIpvs => format!("-m set --match-set {} dst,dst", SERVED.kernel_name(family)),
+    }
+}
+
+fn local(end: Direction) -> &'static str {
+    match end {
+        Direction::Source => "--src-type LOCAL",
+        Direction::Destination => "--dst-type LOCAL",
     }
 }
 
@@ -156,12 +188,20 @@ fn icmp(kind: IcmpType, family: Family) -> String {
         (Family::V4, IcmpType::EchoReply) => 0,
         (Family::V4, IcmpType::EchoRequest) => 8,
         (Family::V4, IcmpType::TimeExceeded) => 11,
+        (Family::V4, IcmpType::ParameterProblem) => 12,
         (Family::V4, _) => 3,
         (Family::V6, IcmpType::DestinationUnreachable) => 1,
         (Family::V6, IcmpType::PacketTooBig) => 2,
         (Family::V6, IcmpType::TimeExceeded) => 3,
+        (Family::V6, IcmpType::ParameterProblem) => 4,
         (Family::V6, IcmpType::EchoRequest) => 128,
         (Family::V6, IcmpType::EchoReply) => 129,
+        (Family::V6, IcmpType::MulticastListener(MulticastListener::Query)) => 130,
+        (Family::V6, IcmpType::MulticastListener(MulticastListener::Report)) => 131,
+        (Family::V6, IcmpType::MulticastListener(MulticastListener::Done)) => 132,
+        (Family::V6, IcmpType::MulticastListener(MulticastListener::ReportV2)) => 143,
+        (Family::V6, IcmpType::RouterSolicitation) => 133,
+        (Family::V6, IcmpType::RouterAdvertisement) => 134,
         (Family::V6, IcmpType::NeighbourSolicitation) => 135,
         (Family::V6, IcmpType::NeighbourAdvertisement) => 136,
     };
@@ -182,5 +222,8 @@ fn action(action: &Action, family: Family) -> String {
         },
         Action::RejectReset => "REJECT --reject-with tcp-reset".to_owned(),
         Action::SourceNat(address) => format!("SNAT --to-source {address} --random-fully"),
+        Action::Jump(chain) => chain.to_string(),
+        Action::Dispatch(dispatch) => dispatch.name.to_string(),
+        Action::Log(prefix) => format!("NFLOG --nflog-group {LOG_GROUP} --nflog-prefix {prefix}"),
     }
 }

@@ -49,7 +49,10 @@ fn verdict(set: &SetName, refused: Vec<Refusal>) -> Result<(), Error> {
 
 fn has_zero_length(entry: &Entry) -> bool {
     match entry {
-        Entry::Net(net) | Entry::IpPortNet(.., net) => net.prefix_len() == 0,
+        Entry::Net(net) | Entry::NetPort(net, ..) | Entry::IpPortNet(.., net) => {
+            net.prefix_len() == 0
+        }
+        Entry::NetNet(one, other) => one.prefix_len() == 0 || other.prefix_len() == 0,
         Entry::Ip(_) | Entry::IpPort(..) => false,
     }
 }

@@ -35,6 +35,8 @@ pub enum SetType {
     HashIpPort,
     HashNet,
     HashIpPortNet,
+    HashNetPort,
+    HashNetNet,
     /// A type that this room does not speak: such sets are listed without members, never made.
     Foreign,
 }
@@ -62,6 +64,8 @@ pub enum Entry {
     IpPort(IpAddr, IpProtocol, u16),
     Net(Prefix),
     IpPortNet(IpAddr, IpProtocol, u16, Prefix),
+    NetPort(Prefix, IpProtocol, u16),
+    NetNet(Prefix, Prefix),
 }
 
 /// A set as it was found.
@@ -132,6 +136,8 @@ impl SetType {
             Self::HashIpPort => Some("hash:ip,port"),
             Self::HashNet => Some("hash:net"),
             Self::HashIpPortNet => Some("hash:ip,port,net"),
+            Self::HashNetPort => Some("hash:net,port"),
+            Self::HashNetNet => Some("hash:net,net"),
             Self::Foreign => None,
         }
     }
@@ -143,6 +149,8 @@ impl SetType {
             "hash:ip,port" => Self::HashIpPort,
             "hash:net" => Self::HashNet,
             "hash:ip,port,net" => Self::HashIpPortNet,
+            "hash:net,port" => Self::HashNetPort,
+            "hash:net,net" => Self::HashNetNet,
             _ => Self::Foreign,
         }
     }
@@ -226,6 +234,11 @@ impl Entry {
         Self::IpPortNet(address, protocol.into(), port, net.trunc())
     }
 
+    #[must_use]
+    pub fn net_port(net: Prefix, protocol: Protocol, port: u16) -> Self {
+        Self::NetPort(net.trunc(), protocol.into(), port)
+    }
+
     /// The set type that holds such entries.
     #[must_use]
     pub fn kind(&self) -> SetType {
@@ -234,6 +247,8 @@ impl Entry {
             Self::IpPort(..) => SetType::HashIpPort,
             Self::Net(_) => SetType::HashNet,
             Self::IpPortNet(..) => SetType::HashIpPortNet,
+            Self::NetPort(..) => SetType::HashNetPort,
+            Self::NetNet(..) => SetType::HashNetNet,
         }
     }
 
@@ -243,7 +258,9 @@ impl Entry {
             Self::Ip(address) | Self::IpPort(address, ..) | Self::IpPortNet(address, ..) => {
                 Family::of(*address)
             }
-            Self::Net(net) => Family::of_prefix(net),
+            Self::Net(net) | Self::NetPort(net, ..) | Self::NetNet(net, _) => {
+                Family::of_prefix(net)
+            }
         }
     }
 }
@@ -257,6 +274,15 @@ impl fmt::Display for Entry {
             Self::IpPortNet(address, protocol, port, net) => {
                 write!(f, "{address},{protocol}:{port},")?;
                 write_net(f, net)
+            }
+            Self::NetPort(net, protocol, port) => {
+                write_net(f, net)?;
+                write!(f, ",{protocol}:{port}")
+            }
+            Self::NetNet(net, other) => {
+                write_net(f, net)?;
+                f.write_str(",")?;
+                write_net(f, other)
             }
         }
     }

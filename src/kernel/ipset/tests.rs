@@ -9,11 +9,13 @@ use crate::kernel::netlink::{Message, Messages, Request};
 use crate::kernel::test_mutation::Chance;
 use crate::net::{Prefix, Protocol};
 
-const KINDS: [SetType; 4] = [
+const KINDS: [SetType; 6] = [
     SetType::HashIp,
     SetType::HashIpPort,
     SetType::HashNet,
     SetType::HashIpPortNet,
+    SetType::HashNetPort,
+    SetType::HashNetNet,
 ];
 
 fn name(text: &str) -> SetName {
@@ -260,6 +262,8 @@ fn entry(kind: SetType, family: Family) -> impl Strategy<Value = Entry> {
                 SetType::HashIp => Entry::Ip(ip),
                 SetType::HashIpPort => Entry::IpPort(ip, IpProtocol(protocol), port),
                 SetType::HashNet => Entry::Net(net),
+                SetType::HashNetPort => Entry::NetPort(net, IpProtocol(protocol), port),
+                SetType::HashNetNet => Entry::NetNet(net, Prefix::from(ip)),
                 SetType::HashIpPortNet | SetType::Foreign => {
                     Entry::IpPortNet(ip, IpProtocol(protocol), port, net)
                 }
@@ -270,7 +274,7 @@ fn entry(kind: SetType, family: Family) -> impl Strategy<Value = Entry> {
 proptest! {
     #[test]
     fn entries_written_are_read_back(
-        (kind, family, entries) in (0..4_usize, any::<bool>()).prop_flat_map(|(kind, v6)| {
+        (kind, family, entries) in (0..6_usize, any::<bool>()).prop_flat_map(|(kind, v6)| {
             let (kind, family) = (KINDS[kind], if v6 { Family::V6 } else { Family::V4 });
             let entries = proptest::collection::vec(entry(kind, family), 1..50);
             (Just(kind), Just(family), entries)

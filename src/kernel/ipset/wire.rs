@@ -190,10 +190,23 @@ fn write_entry(data: &mut AttrWriter<'_>, entry: &Entry) {
         }
         Entry::IpPortNet(address, protocol, port, net) => {
             write_ip_port(data, *address, *protocol, *port);
-            write_ip(data, ATTR_IP2, net.network());
-            data.u8(ATTR_CIDR2, net.prefix_len());
+            write_net2(data, net);
+        }
+        Entry::NetPort(net, protocol, port) => {
+            write_ip_port(data, net.network(), *protocol, *port);
+            data.u8(ATTR_CIDR, net.prefix_len());
+        }
+        Entry::NetNet(net, other) => {
+            write_ip(data, ATTR_IP, net.network());
+            data.u8(ATTR_CIDR, net.prefix_len());
+            write_net2(data, other);
         }
     }
+}
+
+fn write_net2(data: &mut AttrWriter<'_>, net: &Prefix) {
+    write_ip(data, ATTR_IP2, net.network());
+    data.u8(ATTR_CIDR2, net.prefix_len());
 }
 
 fn write_ip_port(data: &mut AttrWriter<'_>, address: IpAddr, protocol: IpProtocol, port: u16) {
@@ -361,6 +374,10 @@ impl Fields {
             let port = self.port.ok_or(NetlinkError::Missing("port"))?;
             Ok((IpProtocol(protocol), port))
         };
+        let second = || {
+            let ip2 = self.ip2.ok_or(NetlinkError::Missing("second address"))?;
+            prefix(ip2, self.cidr2)
+        };
         Ok(match kind {
             SetType::HashIp => Entry::Ip(ip),
             SetType::HashNet => Entry::Net(prefix(ip, self.cidr)?),
@@ -370,9 +387,13 @@ impl Fields {
             }
             SetType::HashIpPortNet => {
                 let (protocol, port) = ports()?;
-                let ip2 = self.ip2.ok_or(NetlinkError::Missing("second address"))?;
-                Entry::IpPortNet(ip, protocol, port, prefix(ip2, self.cidr2)?)
+                Entry::IpPortNet(ip, protocol, port, second()?)
             }
+            SetType::HashNetPort => {
+                let (protocol, port) = ports()?;
+                Entry::NetPort(prefix(ip, self.cidr)?, protocol, port)
+            }
+            SetType::HashNetNet => Entry::NetNet(prefix(ip, self.cidr)?, second()?),
             SetType::Foreign => return Err(NetlinkError::Missing("known type")),
         })
     }

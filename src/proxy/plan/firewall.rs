@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::firewall::{
-    Action, Chain, Direction, IcmpType, Jump, Match, Member, Rule, Ruleset, SetDef, SetKind, Table,
+    Action, Chain, Direction, IcmpType, Jump, Match, Member, Name, Rule, Ruleset, SERVED, SetDef,
+    SetKind, Table,
 };
 use crate::kernel::ipvs::object::VirtualKey;
 use crate::model::NodeFacts;
@@ -14,47 +15,44 @@ use crate::proxy::plan::service::{Entry, Verdict};
 
 /// Addresses of the node's own links.
 pub const LOCAL_IPS: SetDef = SetDef {
-    name: "kube-router-local-ips",
+    name: Name::of("kube-router-local-ips"),
     kind: SetKind::Address,
 };
 /// This node and its pods: who may keep its address, and who counts as inside.
 pub const INSIDE: SetDef = SetDef {
-    name: "kube-router-inside",
+    name: Name::of("kube-router-inside"),
     kind: SetKind::Prefix,
 };
 /// Every address of a Service on this node.
 pub const SVIP: SetDef = SetDef {
-    name: "kube-router-svip",
+    name: Name::of("kube-router-svip"),
     kind: SetKind::Address,
 };
 /// Every address and port that IPVS serves.
-pub const SVIP_PORT: SetDef = SetDef {
-    name: "kube-router-svip-prt",
-    kind: SetKind::AddressPort,
-};
+pub const SVIP_PORT: SetDef = SERVED;
 /// No endpoint anywhere.
 pub const REFUSE: SetDef = SetDef {
-    name: "kube-router-svip-refuse",
+    name: Name::of("kube-router-svip-refuse"),
     kind: SetKind::AddressPort,
 };
 /// Policy Local without a local endpoint.
 pub const DROP: SetDef = SetDef {
-    name: "kube-router-svip-drop",
+    name: Name::of("kube-router-svip-drop"),
     kind: SetKind::AddressPort,
 };
 /// The same, but clients inside are served.
 pub const INSIDE_ONLY: SetDef = SetDef {
-    name: "kube-router-svip-inside",
+    name: Name::of("kube-router-svip-inside"),
     kind: SetKind::AddressPort,
 };
 /// `loadBalancerSourceRanges` are given.
 pub const LIMITED: SetDef = SetDef {
-    name: "kube-router-svip-limit",
+    name: Name::of("kube-router-svip-limit"),
     kind: SetKind::AddressPort,
 };
 /// … and these are they.
 pub const FROM: SetDef = SetDef {
-    name: "kube-router-svip-from",
+    name: Name::of("kube-router-svip-from"),
     kind: SetKind::AddressPortPrefix,
 };
 
@@ -94,8 +92,8 @@ pub fn ruleset(family: Family, facts: &NodeFacts, settings: &Settings) -> Option
         table: Table::Nat,
         from: "POSTROUTING",
         matches: vec![Match::IpvsMasqueraded],
-        to: MASQUERADE_CHAIN,
-        comment: "source of proxied connections",
+        to: Name::of(MASQUERADE_CHAIN),
+        comment: "source of proxied connections".into(),
         first: true,
     }];
     if settings.proxy.service_firewall {
@@ -107,8 +105,8 @@ pub fn ruleset(family: Family, facts: &NodeFacts, settings: &Settings) -> Option
                 set: SVIP,
                 directions: ONE,
             }],
-            to: SERVICES_CHAIN,
-            comment: "traffic to Service addresses",
+            to: Name::of(SERVICES_CHAIN),
+            comment: "traffic to Service addresses".into(),
             first: true,
         });
     }
@@ -134,30 +132,30 @@ fn masquerade(node: IpAddr, all: bool) -> Chain {
         vec![Rule {
             matches: Vec::new(),
             action: nat,
-            comment: "proxy.masquerade_all",
+            comment: "proxy.masquerade_all".into(),
         }]
     } else {
         vec![
             Rule {
                 matches: inside(FROM_SOURCE),
                 action: Action::Return,
-                comment: "from this node or its pods: the source stays",
+                comment: "from this node or its pods: the source stays".into(),
             },
             Rule {
                 matches: inside(ONE),
                 action: Action::Return,
-                comment: "to this node or its pods: the source stays",
+                comment: "to this node or its pods: the source stays".into(),
             },
             Rule {
                 matches: Vec::new(),
                 action: nat,
-                comment: "answers must come back through this node",
+                comment: "answers must come back through this node".into(),
             },
         ]
     };
     Chain {
         table: Table::Nat,
-        name: MASQUERADE_CHAIN,
+        name: Name::of(MASQUERADE_CHAIN),
         rules,
     }
 }
@@ -169,7 +167,7 @@ fn services(family: Family) -> Chain {
         .map(|kind| Rule {
             matches: vec![Match::Icmp(*kind)],
             action: Action::Accept,
-            comment: "ICMP that networks need",
+            comment: "ICMP that networks need".into(),
         })
         .collect();
     rules.extend([
@@ -182,12 +180,12 @@ fn services(family: Family) -> Chain {
                 },
             ],
             action: Action::Drop,
-            comment: "outside loadBalancerSourceRanges",
+            comment: "outside loadBalancerSourceRanges".into(),
         },
         Rule {
             matches: vec![in_set(DROP, TWO)],
             action: Action::Drop,
-            comment: "policy Local without a local endpoint",
+            comment: "policy Local without a local endpoint".into(),
         },
         Rule {
             matches: vec![
@@ -198,22 +196,22 @@ fn services(family: Family) -> Chain {
                 },
             ],
             action: Action::Drop,
-            comment: "external policy Local without a local endpoint",
+            comment: "external policy Local without a local endpoint".into(),
         },
         Rule {
             matches: vec![Match::Protocol(Protocol::Tcp), in_set(REFUSE, TWO)],
             action: Action::RejectReset,
-            comment: "no endpoint",
+            comment: "no endpoint".into(),
         },
         Rule {
             matches: vec![in_set(REFUSE, TWO)],
             action: Action::RejectPort,
-            comment: "no endpoint",
+            comment: "no endpoint".into(),
         },
         Rule {
             matches: vec![in_set(SVIP_PORT, TWO)],
             action: Action::Accept,
-            comment: "allow input traffic to ipvs services",
+            comment: "allow input traffic to ipvs services".into(),
         },
         Rule {
             matches: vec![Match::NotInSet {
@@ -221,12 +219,12 @@ fn services(family: Family) -> Chain {
                 directions: ONE,
             }],
             action: Action::RejectPort,
-            comment: "reject all unexpected traffic to service IPs",
+            comment: "reject all unexpected traffic to service IPs".into(),
         },
     ]);
     Chain {
         table: Table::Filter,
-        name: SERVICES_CHAIN,
+        name: Name::of(SERVICES_CHAIN),
         rules,
     }
 }
