@@ -27,6 +27,7 @@ const ROOMS: &[Row] = &[
     ("kernel::rtnl", 1, "net kernel::netlink"),
     ("kernel::ipset", 1, "net kernel::netlink"),
     ("kernel::conntrack", 1, "net kernel::netlink"),
+    ("kernel::nft", 1, "net kernel::netlink"),
     ("kernel::iptables", 1, "net"),
     ("kernel::sysctl", 1, ""),
     ("model", 2, "net delta kernel::ipvs::object"),
@@ -58,6 +59,7 @@ const WITHIN_A_LAYER: &[(&str, &str)] = &[
     ("kernel::rtnl", "kernel::netlink"),
     ("kernel::ipset", "kernel::netlink"),
     ("kernel::conntrack", "kernel::netlink"),
+    ("kernel::nft", "kernel::netlink"),
 ];
 
 /// What a pure file may not name: a path that starts or goes on so.

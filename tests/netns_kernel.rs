@@ -16,6 +16,8 @@ mod conntrack;
 mod ipset;
 #[path = "netns_kernel/iptables.rs"]
 mod iptables;
+#[path = "netns_kernel/nft.rs"]
+mod nft;
 #[path = "netns_kernel/rtnl.rs"]
 mod rtnl;
 #[path = "netns_kernel/watch.rs"]

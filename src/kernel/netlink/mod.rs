@@ -23,6 +23,7 @@ mod error;
 mod message;
 mod socket;
 mod sys;
+mod transaction;
 
 pub use attr::{Attr, AttrReader, AttrWriter, NLA_F_NESTED, NLA_F_NET_BYTEORDER};
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES};

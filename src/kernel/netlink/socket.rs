@@ -69,6 +69,8 @@ pub struct Socket {
     receive_buffer: i32,
     strict: bool,
     groups: Vec<u32>,
+    /// Ports of sockets whose notifications are left out.
+    ignored: Vec<u32>,
     /// Answers to an abandoned request may still be queued.
     pub(super) stale: bool,
     pub(super) sequence: u32,
@@ -88,6 +90,7 @@ impl Socket {
             receive_buffer: RECEIVE_BUFFER,
             strict: false,
             groups: Vec::new(),
+            ignored: Vec::new(),
             stale: false,
             sequence: 0,
             stats: Stats::default(),
@@ -120,6 +123,21 @@ impl Socket {
     pub fn subscribe(&mut self, group: u32) -> Result<(), NetlinkError> {
         self.groups.push(group);
         self.configure()
+    }
+
+    /// Has the kernel leave out notifications about what the sockets of these ports did, in place
+    /// of those named before. They then cost no room in the receive buffer either.
+    pub fn ignore_ports(&mut self, ports: &[u32]) -> Result<(), NetlinkError> {
+        self.ignored = ports.to_vec();
+        if !sys::ignore_ports(self.fd.as_fd(), ports) {
+            return Err(NetlinkError::last("setsockopt SO_ATTACH_FILTER"));
+        }
+        Ok(())
+    }
+
+    /// The number that the kernel gave this socket (`nl_pid`); another one after a fault.
+    pub fn port(&self) -> Result<u32, NetlinkError> {
+        sys::port(self.fd.as_fd())
     }
 
     /// What was sent and received so far.
@@ -204,6 +222,9 @@ impl Socket {
         );
         if !sys::set_timeout(fd, self.timeout) {
             return Err(NetlinkError::last("setsockopt SO_RCVTIMEO"));
+        }
+        if !self.ignored.is_empty() && !sys::ignore_ports(fd, &self.ignored) {
+            return Err(NetlinkError::last("setsockopt SO_ATTACH_FILTER"));
         }
         for group in &self.groups {
             let group = i32::try_from(*group).unwrap_or(i32::MAX);

@@ -47,6 +47,46 @@ pub(super) fn set_option(fd: BorrowedFd<'_>, level: i32, option: i32, value: i32
     set(fd, level, option, &value)
 }
 
+/// The port that a socket was bound to.
+pub(super) fn port(fd: BorrowedFd<'_>) -> Result<u32, NetlinkError> {
+    let mut address = kernel_address();
+    let mut length = length_of(&address);
+    // SAFETY: `address` is valid for writes of `length` bytes.
+    let result =
+        unsafe { libc::getsockname(fd.as_raw_fd(), (&raw mut address).cast(), &raw mut length) };
+    if result < 0 {
+        return Err(NetlinkError::last("getsockname"));
+    }
+    Ok(address.nl_pid)
+}
+
+/// Has the kernel drop datagrams whose first message bears one of these ports (at most 200);
+/// `false` if it refuses.
+pub(super) fn ignore_ports(fd: BorrowedFd<'_>, ports: &[u32]) -> bool {
+    /// Where `nlmsg_pid` is in a message's header.
+    const PORT_OFFSET: u32 = 12;
+    const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const JUMP_IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    let Ok(count) = u8::try_from(ports.len()) else {
+        return false;
+    };
+    let instruction = |code, jt, k| libc::sock_filter { code, jt, jf: 0, k };
+    let mut filter = vec![instruction(LOAD_WORD, 0, PORT_OFFSET)];
+    for (port, left) in ports.iter().zip((1..=count).rev()) {
+        // Filters load words as big-endian ones; from here the jump leads to the last line.
+        filter.push(instruction(JUMP_IF_EQUAL, left, port.to_be()));
+    }
+    filter.push(instruction(RETURN, 0, u32::MAX));
+    filter.push(instruction(RETURN, 0, 0));
+    let program = libc::sock_fprog {
+        len: u16::from(count) + 3,
+        filter: filter.as_mut_ptr(),
+    };
+    // The kernel copies the program, which `filter` holds until after the call.
+    set(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+}
+
 /// Limits the time that a receive call waits.
 pub(super) fn set_timeout(fd: BorrowedFd<'_>, timeout: Duration) -> bool {
     let value = libc::timeval {

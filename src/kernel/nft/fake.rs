@@ -1,0 +1,517 @@
+//! nf_tables in memory, for tests of those who use them.
+//!
+//! Models, each proved against the kernel in `tests/netns_kernel.rs`: transactions that take
+//! effect as a whole, what commands are refused and why, owned tables, and the way of a packet
+//! through base chains (in `walk`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::element::Key;
+use super::object::{Chain, Element, Expr, Name, Rule, Set, Table, Verdict};
+use super::observed::{
+    Generation, Observed, ObservedChain, ObservedRule, ObservedSet, ObservedTable, Ownership,
+    TableHeader,
+};
+use super::transaction::{Command, Existing, Transaction};
+use super::{Error, Reason, Refusal, Tables};
+use crate::kernel::netlink::NetlinkError;
+
+/// Jumps into one another at most (`NFT_JUMP_STACK_SIZE`).
+const JUMPS_MAX: usize = 16;
+
+/// A kernel's tables without a kernel.
+#[derive(Debug, Clone)]
+pub struct FakeNft {
+    pub(super) tables: BTreeMap<Name, FakeTable>,
+    generation: u32,
+    next_handle: u64,
+    /// Whether tables can be owned, as from Linux 6.9 on.
+    pub is_able_to_own: bool,
+    /// Transactions that changed something or tried to.
+    pub commits: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FakeTable {
+    pub(super) ownership: Ownership,
+    pub(super) chains: BTreeMap<Name, FakeChain>,
+    pub(super) sets: BTreeMap<Name, FakeSet>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FakeChain {
+    pub(super) chain: Chain,
+    pub(super) rules: Vec<ObservedRule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FakeSet {
+    pub(super) set: Arc<Set>,
+    /// By first and last key.
+    pub(super) elements: BTreeMap<(Key, Key), Element>,
+}
+
+// === impl FakeNft ===
+
+impl Default for FakeNft {
+    fn default() -> Self {
+        Self {
+            tables: BTreeMap::new(),
+            generation: 1,
+            next_handle: 1,
+            is_able_to_own: true,
+            commits: 0,
+        }
+    }
+}
+
+impl FakeNft {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says who may change a table, as if its owner had gone or another process had taken it.
+    pub fn set_ownership(&mut self, table: &Name, ownership: Ownership) {
+        if let Some(table) = self.tables.get_mut(table) {
+            table.ownership = ownership;
+        }
+    }
+
+    fn run(&mut self, name: &Name, command: &Command) -> Result<(), (Option<usize>, Reason)> {
+        match command {
+            Command::AddTable(table) => return self.add_table(table).map_err(whole),
+            Command::DeleteTable(table) => {
+                self.allowed(table).map_err(whole)?;
+                self.tables.remove(table);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let handle = self.next_handle;
+        self.next_handle += 1;
+        let table = self.allowed(name).map_err(whole)?;
+        match command {
+            Command::AddTable(_) | Command::DeleteTable(_) => Ok(()),
+            Command::AddChain(chain) => table.add_chain(chain).map_err(whole),
+            Command::DeleteChain(chain) => table.delete_chain(chain).map_err(whole),
+            Command::FlushChain(chain) => {
+                table.chain(chain).map_err(whole)?.rules.clear();
+                Ok(())
+            }
+            Command::AddRule(chain, rule) => table.add_rule(chain, rule, handle).map_err(whole),
+            Command::AddSet(set) => table.add_set(set).map_err(whole),
+            Command::DeleteSet(set) => table.delete_set(&set.name).map_err(whole),
+            Command::FlushSet(set) => {
+                table.set(&set.name).map_err(whole)?.elements.clear();
+                Ok(())
+            }
+            Command::AddElements(set, elements, existing) => {
+                table.add_elements(&set.name, elements, *existing)
+            }
+            Command::DeleteElements(set, elements) => table.delete_elements(&set.name, elements),
+        }
+    }
+
+    fn add_table(&mut self, wanted: &Table) -> Result<(), Reason> {
+        if wanted.is_owned && !self.is_able_to_own {
+            return Err(refused(libc::EOPNOTSUPP));
+        }
+        if self.tables.contains_key(&wanted.name) {
+            let table = self.allowed(&wanted.name)?;
+            match (table.ownership, wanted.is_owned) {
+                (Ownership::Orphan, true) => table.ownership = Ownership::Mine,
+                (Ownership::Mine | Ownership::Orphan, false) | (Ownership::Nobody, true) => {
+                    return Err(refused(libc::EOPNOTSUPP));
+                }
+                _ => {}
+            }
+            return Ok(());
+        }
+        let ownership = if wanted.is_owned {
+            Ownership::Mine
+        } else {
+            Ownership::Nobody
+        };
+        let table = FakeTable {
+            ownership,
+            chains: BTreeMap::new(),
+            sets: BTreeMap::new(),
+        };
+        self.tables.insert(wanted.name.clone(), table);
+        Ok(())
+    }
+
+    /// A table that is there and that we may change.
+    fn allowed(&mut self, name: &Name) -> Result<&mut FakeTable, Reason> {
+        let table = self.tables.get_mut(name).ok_or(Reason::Missing)?;
+        if matches!(table.ownership, Ownership::Other(_)) {
+            return Err(Reason::NotOwner);
+        }
+        Ok(table)
+    }
+}
+
+impl Tables for FakeNft {
+    fn commit(
+        &mut self,
+        transaction: &Transaction,
+        since: Option<Generation>,
+    ) -> Result<(), Error> {
+        self.commits += 1;
+        if since.is_some_and(|since| since != Generation(self.generation)) {
+            return Err(Error::Outdated);
+        }
+        let before = self.tables.clone();
+        let mut refusals = Vec::new();
+        for (index, command) in transaction.commands.iter().enumerate() {
+            if let Err((element, reason)) = self.run(&transaction.table, command) {
+                refusals.push(Refusal::new(transaction, index, element, reason));
+            }
+        }
+        if !refusals.is_empty() {
+            self.tables = before;
+            return Err(Error::Refused(refusals));
+        }
+        if self.tables != before {
+            self.generation += 1;
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, name: &Name) -> Result<Observed, Error> {
+        let table = self.tables.get(name).map(|table| table.observed(name));
+        Ok(Observed {
+            generation: Generation(self.generation),
+            table,
+        })
+    }
+
+    fn tables(&mut self) -> Result<Vec<TableHeader>, Error> {
+        let headers = self.tables.iter().map(|(name, table)| TableHeader {
+            name: name.clone(),
+            ownership: table.ownership,
+        });
+        Ok(headers.collect())
+    }
+
+    fn generation(&mut self) -> Result<Generation, Error> {
+        Ok(Generation(self.generation))
+    }
+
+    fn can_own(&mut self) -> Result<bool, Error> {
+        Ok(self.is_able_to_own)
+    }
+}
+
+fn whole(reason: Reason) -> (Option<usize>, Reason) {
+    (None, reason)
+}
+
+fn refused(errno: i32) -> Reason {
+    Reason::new(NetlinkError::Refused {
+        errno,
+        message: None,
+        offset: None,
+    })
+}
+
+// === impl FakeTable ===
+
+impl FakeTable {
+    fn observed(&self, name: &Name) -> ObservedTable {
+        let chains = self.chains.iter().map(|(name, chain)| {
+            let observed = ObservedChain {
+                chain: chain.chain.clone(),
+                is_foreign: false,
+                rules: chain.rules.clone(),
+            };
+            (name.clone(), observed)
+        });
+        let sets = self.sets.iter().map(|(name, set)| {
+            let observed = ObservedSet {
+                set: Arc::clone(&set.set),
+                is_foreign: false,
+                elements: set.elements.values().cloned().collect(),
+                foreign_elements: 0,
+            };
+            (name.clone(), observed)
+        });
+        ObservedTable {
+            header: TableHeader {
+                name: name.clone(),
+                ownership: self.ownership,
+            },
+            chains: chains.collect(),
+            sets: sets.collect(),
+        }
+    }
+
+    fn chain(&mut self, name: &Name) -> Result<&mut FakeChain, Reason> {
+        self.chains.get_mut(name).ok_or(Reason::Missing)
+    }
+
+    fn set(&mut self, name: &Name) -> Result<&mut FakeSet, Reason> {
+        self.sets.get_mut(name).ok_or(Reason::Missing)
+    }
+
+    fn add_chain(&mut self, wanted: &Chain) -> Result<(), Reason> {
+        let Some(found) = self.chains.get_mut(&wanted.name) else {
+            let chain = FakeChain {
+                chain: wanted.clone(),
+                rules: Vec::new(),
+            };
+            self.chains.insert(wanted.name.clone(), chain);
+            return Ok(());
+        };
+        match (&mut found.chain.base, &wanted.base) {
+            (Some(old), Some(new)) if (old.hook, old.priority) == (new.hook, new.priority) => {
+                old.policy = new.policy;
+                Ok(())
+            }
+            (_, None) => Ok(()),
+            _ => Err(Reason::Exists),
+        }
+    }
+
+    fn delete_chain(&mut self, name: &Name) -> Result<(), Reason> {
+        self.chain(name)?;
+        let by_rules = self.chains.iter().filter(|(other, _)| *other != name);
+        let mut by_rules = by_rules.flat_map(|(_, chain)| &chain.rules);
+        let by_rules = by_rules.any(|observed| jumps_of(&observed.rule).any(|to| to == name));
+        let mut members = self.sets.values().flat_map(|set| set.elements.values());
+        if by_rules || members.any(|member| member.verdict().and_then(target) == Some(name)) {
+            return Err(Reason::Busy);
+        }
+        self.chains.remove(name);
+        Ok(())
+    }
+
+    fn add_rule(&mut self, chain: &Name, rule: &Rule, handle: u64) -> Result<(), Reason> {
+        self.chain(chain)?;
+        for expr in rule.exprs() {
+            self.check(expr)?;
+        }
+        let rule = rule.clone();
+        self.chain(chain)?.rules.push(ObservedRule { handle, rule });
+        self.check_loops(chain)
+    }
+
+    /// Whether everything that an expression names is there.
+    fn check(&self, expr: &Expr) -> Result<(), Reason> {
+        match expr {
+            Expr::Verdict(verdict) => self.check_target(verdict),
+            Expr::Lookup { set: name, .. } | Expr::VerdictMap { map: name, .. } => {
+                let set = &self.sets.get(name).ok_or(Reason::Missing)?.set;
+                let wants_map = matches!(expr, Expr::VerdictMap { .. });
+                if wants_map && !set.is_map {
+                    return Err(refused(libc::EINVAL));
+                }
+                Ok(())
+            }
+            Expr::Limit(limit) if limit.rate == 0 => Err(refused(libc::EOVERFLOW)),
+            Expr::Foreign(_) => Err(Reason::Missing),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_target(&self, verdict: &Verdict) -> Result<(), Reason> {
+        let Some(name) = target(verdict) else {
+            return Ok(());
+        };
+        let chain = self.chains.get(name).ok_or(Reason::Missing)?;
+        if chain.chain.base.is_some() {
+            return Err(refused(libc::EOPNOTSUPP));
+        }
+        Ok(())
+    }
+
+    /// Whether a packet could jump from this chain on without end.
+    fn check_loops(&self, from: &Name) -> Result<(), Reason> {
+        self.check_depth(from, 0)
+    }
+
+    fn check_depth(&self, name: &Name, depth: usize) -> Result<(), Reason> {
+        if depth > JUMPS_MAX {
+            return Err(Reason::Loop);
+        }
+        let rules = self.chains.get(name).map(|chain| chain.rules.as_slice());
+        for observed in rules.unwrap_or_default() {
+            for to in jumps_of(&observed.rule) {
+                self.check_depth(to, depth + 1)?;
+            }
+            for to in self.targets_of_maps(&observed.rule) {
+                self.check_depth(to, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The chains that the rule's verdict maps lead to, each once.
+    fn targets_of_maps(&self, rule: &Rule) -> Vec<&Name> {
+        let maps = rule.exprs().iter().filter_map(|expr| match expr {
+            Expr::VerdictMap { map, .. } => self.sets.get(map),
+            _ => None,
+        });
+        let members = maps.flat_map(|map| map.elements.values());
+        let mut targets: Vec<&Name> = members
+            .filter_map(|member| member.verdict().and_then(target))
+            .collect();
+        targets.sort_unstable();
+        targets.dedup();
+        targets
+    }
+
+    fn add_set(&mut self, wanted: &Arc<Set>) -> Result<(), Reason> {
+        if wanted.key.is_empty() {
+            return Err(refused(libc::EINVAL));
+        }
+        let kind = |set: &Set| (set.key.clone(), set.is_interval, set.is_map);
+        match self.sets.get(&wanted.name) {
+            Some(found) if kind(&found.set) != kind(wanted) => Err(Reason::Exists),
+            Some(_) => Ok(()),
+            None => {
+                let set = FakeSet {
+                    set: Arc::clone(wanted),
+                    elements: BTreeMap::new(),
+                };
+                self.sets.insert(wanted.name.clone(), set);
+                Ok(())
+            }
+        }
+    }
+
+    fn delete_set(&mut self, name: &Name) -> Result<(), Reason> {
+        self.set(name)?;
+        let mut rules = self.chains.values().flat_map(|chain| &chain.rules);
+        let names = |expr: &Expr| match expr {
+            Expr::Lookup { set, .. } | Expr::VerdictMap { map: set, .. } => set == name,
+            _ => false,
+        };
+        if rules.any(|observed| observed.rule.exprs().iter().any(names)) {
+            return Err(Reason::Busy);
+        }
+        self.sets.remove(name);
+        Ok(())
+    }
+
+    fn add_elements(
+        &mut self,
+        name: &Name,
+        elements: &[Element],
+        existing: Existing,
+    ) -> Result<(), (Option<usize>, Reason)> {
+        self.set(name).map_err(whole)?;
+        for (index, element) in elements.iter().enumerate() {
+            let checked = element.verdict().map(|verdict| self.check_target(verdict));
+            let added = checked.unwrap_or(Ok(()));
+            let added = added.and_then(|()| self.set(name)?.add(element, existing));
+            added.map_err(|reason| (Some(index), reason))?;
+        }
+        let users = self.chains.iter().filter(|(_, chain)| chain.looks_up(name));
+        for (chain, _) in users {
+            self.check_loops(chain).map_err(whole)?;
+        }
+        Ok(())
+    }
+
+    fn delete_elements(
+        &mut self,
+        name: &Name,
+        elements: &[Element],
+    ) -> Result<(), (Option<usize>, Reason)> {
+        let set = self.set(name).map_err(whole)?;
+        for (index, element) in elements.iter().enumerate() {
+            let removed = set.elements.remove(&(element.low, element.high));
+            removed.ok_or((Some(index), Reason::Missing))?;
+        }
+        Ok(())
+    }
+}
+
+fn target(verdict: &Verdict) -> Option<&Name> {
+    match verdict {
+        Verdict::Jump(chain) | Verdict::Goto(chain) => Some(chain),
+        Verdict::Accept | Verdict::Drop | Verdict::Return | Verdict::Continue => None,
+    }
+}
+
+/// The chains that a rule jumps or goes to by itself.
+fn jumps_of(rule: &Rule) -> impl Iterator<Item = &Name> {
+    rule.exprs().iter().filter_map(|expr| match expr {
+        Expr::Verdict(verdict) => target(verdict),
+        _ => None,
+    })
+}
+
+// === impl FakeChain ===
+
+impl FakeChain {
+    fn looks_up(&self, set: &Name) -> bool {
+        let mut exprs = self.rules.iter().flat_map(|observed| observed.rule.exprs());
+        exprs.any(|expr| matches!(expr, Expr::VerdictMap { map, .. } if map == set))
+    }
+}
+
+// === impl FakeSet ===
+
+impl FakeSet {
+    fn add(&mut self, element: &Element, existing: Existing) -> Result<(), Reason> {
+        let is_range = element.low != element.high;
+        let fits = element.terms(&self.set.key).is_some();
+        let has_verdict = element.verdict().is_some();
+        if !fits || has_verdict != self.set.is_map || (is_range && !self.set.is_interval) {
+            return Err(refused(libc::EINVAL));
+        }
+        if let Some(found) = self.elements.get(&(element.low, element.high)) {
+            let is_same = found.verdict == element.verdict && existing == Existing::Ignored;
+            return if is_same { Ok(()) } else { Err(Reason::Exists) };
+        }
+        if self.overlaps(element) {
+            return Err(Reason::Exists);
+        }
+        let size = self.set.size.map_or(usize::MAX, |size| size as usize);
+        if self.elements.len() >= size {
+            return Err(Reason::Full);
+        }
+        self.elements
+            .insert((element.low, element.high), element.clone());
+        Ok(())
+    }
+
+    fn overlaps(&self, element: &Element) -> bool {
+        let meets = |other: &Element| element.overlaps(&self.set.key, other);
+        if !self.set.is_interval {
+            return false;
+        }
+        if self.set.key.len() > 1 {
+            return self.elements.values().any(meets);
+        }
+        // Members of one field do not overlap each other: only neighbours can.
+        let at = (element.low, element.high);
+        let before = self.elements.range(..at).next_back();
+        let after = self.elements.range(at..).next();
+        before
+            .into_iter()
+            .chain(after)
+            .any(|(_, other)| meets(other))
+    }
+
+    /// The member that a packet's key hits.
+    pub(super) fn find(&self, key: &Key) -> Option<&Element> {
+        let covers = |element: &&Element| element.covers(&self.set.key, key);
+        match (self.set.is_interval, self.set.key.len()) {
+            (false, _) => self.elements.get(&(*key, *key)),
+            (true, 1) => {
+                let until = (*key, Key::last(KEY_BYTES));
+                let last = self.elements.range(..=until).next_back();
+                last.map(|(_, element)| element).filter(covers)
+            }
+            (true, _) => self.elements.values().find(covers),
+        }
+    }
+}
+
+/// Longer than any key, so that it sorts behind all of them.
+const KEY_BYTES: usize = super::element::KEY_MAX;
