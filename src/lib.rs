@@ -14,7 +14,7 @@
 //! ```text
 //! L6 app
 //! L5 http   cli
-//! L4 proxy
+//! L4 proxy   netpol
 //! L3 watch   reconcile
 //! L2 model   config   firewall
 //! L1 kernel::{netlink ◄ genl ◄ ipvs;  netlink ◄ {rtnl, ipset, conntrack};  iptables;  sysctl}
@@ -31,6 +31,7 @@ pub mod kernel;
 pub mod metrics;
 pub mod model;
 pub mod net;
+pub mod netpol;
 pub mod proxy;
 pub mod reconcile;
 pub mod watch;

@@ -40,6 +40,7 @@ const ROOMS: &[Row] = &[
     ),
     ("reconcile", 3, "metrics"),
     ("proxy", 4, PROXY),
+    ("netpol", 4, NETPOL),
     ("http", 5, "metrics model config reconcile proxy"),
     ("cli", 5, "net model config reconcile proxy"),
     ("app", 6, APP),
@@ -48,6 +49,7 @@ const ROOMS: &[Row] = &[
 
 const PROXY: &str = "net delta metrics model config firewall reconcile kernel::ipvs kernel::rtnl \
                      kernel::ipset kernel::iptables kernel::conntrack kernel::sysctl";
+const NETPOL: &str = "net delta metrics model config firewall reconcile";
 const APP: &str = "net delta metrics model config firewall watch reconcile proxy http cli \
                    kernel::ipvs kernel::rtnl";
 

@@ -1,0 +1,25 @@
+//! What network policy reads.
+
+use std::sync::Arc;
+
+use crate::model::{NodeFacts, Snapshot};
+use crate::net::ByFamily;
+
+/// The checked configuration that the plan needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Families for which there are rules at all.
+    pub families: ByFamily<bool>,
+    /// Refuse addresses of the pod range that are not known yet.
+    pub default_deny: bool,
+    /// Send a copy of refused packets to whoever reads them.
+    pub log_drops: bool,
+}
+
+/// Immutable values behind `Arc`s; equal identity means nothing changed.
+#[derive(Debug, Clone)]
+pub struct Input {
+    pub snapshot: Arc<Snapshot>,
+    pub facts: Arc<NodeFacts>,
+    pub settings: Arc<Settings>,
+}

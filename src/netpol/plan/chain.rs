@@ -1,0 +1,224 @@
+//! The chain of one isolation, and the sets that it asks.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::firewall::{
+    Action, Chain, Direction, Match, Member, Name, Rule, SetDef, SetKind, Table,
+};
+use crate::net::{Family, Protocol};
+use crate::netpol::plan::Flow;
+use crate::netpol::plan::content::Content;
+use crate::netpol::plan::names::Text;
+use crate::netpol::plan::peers::{PeerKey, Shape, Sink};
+use crate::netpol::plan::ports::Atom;
+
+/// What a chain is made of.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) name: Name,
+    flow: Flow,
+    open: bool,
+    everyone: Vec<(Protocol, u16, u16)>,
+    /// Sets of pods, with what else a packet must be.
+    pods: BTreeMap<SetDef, Option<Match>>,
+    pub(super) sinks: Vec<(PeerKey, Sink)>,
+    blocks: Vec<BlockSet>,
+}
+
+#[derive(Debug)]
+struct BlockSet {
+    def: SetDef,
+    and: Option<Match>,
+    members: Vec<Member>,
+}
+
+// === impl Built ===
+
+impl Built {
+    pub(super) fn of(content: &Content, name: Name) -> Self {
+        let mut built = Self {
+            name,
+            flow: content.flow,
+            open: content.is_open(),
+            everyone: content.everyone.ranges().to_vec(),
+            pods: BTreeMap::new(),
+            sinks: Vec::new(),
+            blocks: Vec::new(),
+        };
+        if built.open {
+            return built;
+        }
+        for (key, allowance) in &content.pods {
+            for atom in allowance.ports.atoms() {
+                let shape = match atom {
+                    Atom::Port(protocol, port) => Shape::Port(protocol, port),
+                    Atom::Everything | Atom::Range(..) => Shape::Address,
+                };
+                built.sink(key, atom, shape);
+            }
+            for ((protocol, name), within) in &allowance.named {
+                let shape = Shape::Named(*protocol, Arc::clone(name), within.clone());
+                built.sink(key, Atom::Port(*protocol, 0), shape);
+            }
+        }
+        built.block_sets(content);
+        built
+    }
+
+    fn sink(&mut self, key: &PeerKey, atom: Atom, shape: Shape) {
+        let (part, kind) = match atom {
+            Atom::Everything => ("pods".to_owned(), SetKind::Address),
+            Atom::Port(..) => ("pods by port".to_owned(), SetKind::AddressPort),
+            Atom::Range(..) => (format!("pods on {atom}"), SetKind::Address),
+        };
+        let set = self.def(&part, kind);
+        self.pods.entry(set).or_insert_with(|| range(atom));
+        let chain = self.name;
+        self.sinks.push((key.clone(), Sink { chain, set, shape }));
+    }
+
+    fn block_sets(&mut self, content: &Content) {
+        let mut by_port = Vec::new();
+        for (atom, blocks) in &content.blocks {
+            let prefixes = blocks.prefixes().into_iter();
+            let (part, kind) = match *atom {
+                Atom::Port(protocol, port) => {
+                    by_port.extend(prefixes.map(|one| Member::PrefixPort(one, protocol, port)));
+                    continue;
+                }
+                Atom::Everything => ("blocks".to_owned(), SetKind::Prefix),
+                Atom::Range(..) => (format!("blocks on {atom}"), SetKind::Prefix),
+            };
+            self.blocks.push(BlockSet {
+                def: self.def(&part, kind),
+                and: range(*atom),
+                members: prefixes.map(Member::Prefix).collect(),
+            });
+        }
+        if !by_port.is_empty() {
+            self.blocks.push(BlockSet {
+                def: self.def("blocks by port", SetKind::PrefixPort),
+                and: None,
+                members: by_port,
+            });
+        }
+    }
+
+    fn def(&self, part: &str, kind: SetKind) -> SetDef {
+        let mut text = Text::default();
+        text.text(self.name.as_str());
+        text.text(part);
+        let prefix = match self.flow {
+            Flow::Ingress => "KUBE-SRC-",
+            Flow::Egress => "KUBE-DST-",
+        };
+        SetDef {
+            name: text.name(prefix),
+            kind,
+        }
+    }
+
+    /// Sets of pods: in every family, with or without members.
+    pub(super) fn pod_sets(&self) -> impl Iterator<Item = SetDef> {
+        self.pods.keys().copied()
+    }
+
+    /// Sets of blocks with their members of one family, where there are any.
+    pub(super) fn block_members(
+        &self,
+        family: Family,
+    ) -> impl Iterator<Item = (SetDef, Vec<Member>)> {
+        self.blocks.iter().filter_map(move |set| {
+            let members = set.members.iter().copied();
+            let members: Vec<_> = members.filter(|one| one.family() == family).collect();
+            (!members.is_empty()).then_some((set.def, members))
+        })
+    }
+
+    pub(super) fn chain(&self, family: Family, log_drops: bool) -> Chain {
+        let mut rules = Vec::new();
+        let flow = self.flow;
+        if self.open {
+            rules.push(returns(Vec::new(), flow, "everything"));
+            return self.with(rules);
+        }
+        for (protocol, low, high) in &self.everyone {
+            let ports = Match::Ports(*protocol, *low, *high);
+            rules.push(returns(vec![ports], flow, "everybody, these ports"));
+        }
+        for (set, and) in &self.pods {
+            let says = match (set.kind, and) {
+                (SetKind::AddressPort, _) => "pods, their ports",
+                (_, Some(_)) => "pods, these ports",
+                (_, None) => "pods",
+            };
+            rules.push(returns(self.in_set(*set, and.as_ref()), flow, says));
+        }
+        let blocks: BTreeSet<SetDef> = self.block_members(family).map(|(set, _)| set).collect();
+        for set in self.blocks.iter().filter(|set| blocks.contains(&set.def)) {
+            let says = match (set.def.kind, &set.and) {
+                (SetKind::PrefixPort, _) => "blocks, their ports",
+                (_, Some(_)) => "blocks, these ports",
+                (_, None) => "blocks",
+            };
+            rules.push(returns(self.in_set(set.def, set.and.as_ref()), flow, says));
+        }
+        rules.extend(refusal(self.name, log_drops));
+        self.with(rules)
+    }
+
+    fn with(&self, rules: Vec<Rule>) -> Chain {
+        Chain {
+            table: Table::Filter,
+            name: self.name,
+            rules,
+        }
+    }
+
+    fn in_set(&self, set: SetDef, and: Option<&Match>) -> Vec<Match> {
+        use Direction::{Destination, Source};
+        let directions: &[Direction] = match (set.kind, self.flow) {
+            (SetKind::AddressPort | SetKind::PrefixPort, Flow::Ingress) => &[Source, Destination],
+            (SetKind::AddressPort | SetKind::PrefixPort, Flow::Egress) => {
+                &[Destination, Destination]
+            }
+            (_, Flow::Ingress) => &[Source],
+            (_, Flow::Egress) => &[Destination],
+        };
+        let in_set = Match::InSet { set, directions };
+        [in_set].into_iter().chain(and.cloned()).collect()
+    }
+}
+
+/// What a packet must be besides being in the set of the atom.
+fn range(atom: Atom) -> Option<Match> {
+    match atom {
+        Atom::Range(protocol, low, high) => Some(Match::Ports(protocol, low, high)),
+        Atom::Everything | Atom::Port(..) => None,
+    }
+}
+
+fn returns(matches: Vec<Match>, flow: Flow, says: &'static str) -> Rule {
+    let way = match flow {
+        Flow::Ingress => "from",
+        Flow::Egress => "to",
+    };
+    Rule {
+        matches,
+        action: Action::Return,
+        comment: Cow::Owned(format!("{}: {way} {says}", flow.name())),
+    }
+}
+
+/// The end of every chain that refuses.
+pub(super) fn refusal(chain: Name, log_drops: bool) -> impl Iterator<Item = Rule> {
+    let log = log_drops.then_some((Action::Log(chain), "a copy for the log"));
+    let refuse = (Action::RejectPort, "nothing allows it");
+    log.into_iter().chain([refuse]).map(|(action, says)| Rule {
+        matches: Vec::new(),
+        action,
+        comment: Cow::Borrowed(says),
+    })
+}
