@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::checked::{
     ClusterConfig, ClusterSource, Config, HealthConfig, IpvsTimeouts, LogConfig, MetricsConfig,
-    NodeConfig, NodePortAddresses, ProxyConfig,
+    NetpolConfig, NodeConfig, NodePortAddresses, ProxyConfig,
 };
 use super::load::Merged;
 use super::problem::{Origin, Problem};
@@ -251,6 +251,9 @@ fn config(raw: &Raw, source: ClusterSource) -> Config {
             },
             service_firewall: raw.proxy.service_firewall,
             sync_period: raw.proxy.sync_period,
+        },
+        netpol: NetpolConfig {
+            enabled: raw.netpol.enabled,
         },
         health: HealthConfig {
             listen: raw.health.listen,

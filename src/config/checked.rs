@@ -13,6 +13,7 @@ pub struct Config {
     pub node: NodeConfig,
     pub cluster: ClusterConfig,
     pub proxy: ProxyConfig,
+    pub netpol: NetpolConfig,
     pub health: HealthConfig,
     pub metrics: MetricsConfig,
     pub log: LogConfig,
@@ -89,6 +90,14 @@ pub struct ProxyConfig {
     pub sync_period: Duration,
 }
 
+/// `[netpol]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetpolConfig {
+    /// Whether NetworkPolicies are enforced; Pods, Namespaces and NetworkPolicies are only
+    /// watched where they are. Changing it needs a restart.
+    pub enabled: bool,
+}
+
 /// `[health]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthConfig {
@@ -155,6 +164,7 @@ impl Config {
             ("node.enable_ipv6", self.node.families.v6 != v6),
             (source, self.cluster.source != new.cluster.source),
             ("proxy.enabled", self.proxy.enabled != new.proxy.enabled),
+            ("netpol.enabled", self.netpol.enabled != new.netpol.enabled),
             ("health.listen", self.health.listen != new.health.listen),
             ("metrics.listen", self.metrics.listen != new.metrics.listen),
             ("metrics.path", self.metrics.path != new.metrics.path),

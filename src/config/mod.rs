@@ -23,7 +23,7 @@ mod value;
 
 pub use checked::{
     ClusterConfig, ClusterSource, Config, HealthConfig, IpvsTimeouts, LogConfig, LogLevel,
-    LogTarget, MetricsConfig, NodeConfig, NodePortAddresses, ProxyConfig,
+    LogTarget, MetricsConfig, NetpolConfig, NodeConfig, NodePortAddresses, ProxyConfig,
 };
 pub use environment::{Override, PREFIX, variable};
 pub use example::example;

@@ -20,8 +20,7 @@ pub(super) struct Raw {
     pub node: Node,
     pub cluster: Cluster,
     pub proxy: Proxy,
-    #[expect(dead_code, reason = "the key's own check has seen that it is off")]
-    pub netpol: Switch,
+    pub netpol: Netpol,
     #[expect(dead_code, reason = "the key's own check has seen that it is off")]
     pub routing: Switch,
     #[expect(dead_code, reason = "the key's own check has seen that it is off")]
@@ -75,6 +74,12 @@ pub(super) struct Proxy {
     pub tcp_fin_timeout: u32,
     #[serde(deserialize_with = "seconds")]
     pub udp_timeout: u32,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Netpol {
+    pub enabled: bool,
 }
 
 /// A part that this version lacks.

@@ -1,7 +1,8 @@
 //! A NetworkPolicy after conversion (`networking.k8s.io/v1.NetworkPolicy`).
 //!
 //! What could not be read is already gone, in the sense that refuses: a peer or a port that means
-//! nothing matches nothing, a pod selector selects more rather than less.
+//! nothing matches nothing, a pod selector selects more rather than less, and then its policy
+//! allows nothing.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;

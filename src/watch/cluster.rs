@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::kube::{KubeSource, Timing};
 use super::manifest::{ManifestError, ManifestSource};
 use super::node::{Host, Links, Lost, NodeObject, node_facts};
+use super::source::Scope;
 use super::status::SourceStatus;
 use super::store::{self, Store};
 use crate::config::{ClusterSource, Config};
@@ -74,9 +75,10 @@ impl Cluster {
         let name: Arc<str> = Arc::from(name);
         let mut tasks = JoinSet::new();
         let (sender, events) = mpsc::channel(QUEUE);
+        let scope = Scope::of(config);
         let object = match &config.cluster.source {
             ClusterSource::Manifests(path) => {
-                let source = ManifestSource::open(path, status.clone())?;
+                let source = ManifestSource::open(path, scope, status.clone())?;
                 tasks.spawn(source.run(sender));
                 NodeObject::Optional
             }
@@ -85,6 +87,7 @@ impl Cluster {
                     kubeconfig: path.clone(),
                     servers: servers.clone(),
                     node: Arc::clone(&name),
+                    scope,
                     timing: Timing::default(),
                     status: status.clone(),
                 };
@@ -93,7 +96,7 @@ impl Cluster {
             }
         };
         let (publish, snapshot) = watch::channel(None);
-        tasks.spawn(store::run(Store::default(), events, publish));
+        tasks.spawn(store::run(Store::new(scope), events, publish));
 
         let (lost_sender, lost) = mpsc::channel(HINTS);
         let (host, hosts) = watch::channel(None);

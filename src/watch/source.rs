@@ -1,7 +1,15 @@
 //! Five events, whatever the origin.
 
-use super::wire::{Decoded, EndpointSlice, Node, Service};
+use super::wire::{Decoded, EndpointSlice, Namespace, NetworkPolicy, Node, Pod, Service};
+use crate::config::Config;
 use crate::model::{Note, ObjectName};
+
+/// Which kinds are watched besides Services, EndpointSlices and Nodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Scope {
+    /// Pods, Namespaces and NetworkPolicies. A node that enforces none must not pay for them.
+    pub policies: bool,
+}
 
 /// What a source says about the objects of one kind.
 ///
@@ -27,6 +35,9 @@ pub(super) enum ClusterEvent {
     Service(Event<Service>),
     Slice(Event<EndpointSlice>),
     Node(Event<Node>),
+    Pod(Event<Pod>),
+    Namespace(Event<Namespace>),
+    Policy(Event<NetworkPolicy>),
     /// What is wrong with the source itself (files that cannot be read); replaces the last ones.
     Source(Vec<Note>),
 }
@@ -36,22 +47,37 @@ pub(super) trait Kind: super::wire::Object {
     fn event(event: Event<Self>) -> ClusterEvent;
 }
 
+// === impl Scope ===
+
+impl Scope {
+    pub(super) const ALL: Self = Self { policies: true };
+
+    /// What the parts that are switched on need.
+    #[must_use]
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            policies: config.netpol.enabled,
+        }
+    }
+}
+
 // === impl Kind ===
 
-impl Kind for Service {
-    fn event(event: Event<Self>) -> ClusterEvent {
-        ClusterEvent::Service(event)
-    }
+macro_rules! kinds {
+    ($($wire:ident => $variant:ident;)*) => {$(
+        impl Kind for $wire {
+            fn event(event: Event<Self>) -> ClusterEvent {
+                ClusterEvent::$variant(event)
+            }
+        }
+    )*};
 }
 
-impl Kind for EndpointSlice {
-    fn event(event: Event<Self>) -> ClusterEvent {
-        ClusterEvent::Slice(event)
-    }
-}
-
-impl Kind for Node {
-    fn event(event: Event<Self>) -> ClusterEvent {
-        ClusterEvent::Node(event)
-    }
+kinds! {
+    Service => Service;
+    EndpointSlice => Slice;
+    Node => Node;
+    Pod => Pod;
+    Namespace => Namespace;
+    NetworkPolicy => Policy;
 }

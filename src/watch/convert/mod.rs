@@ -5,14 +5,21 @@
 
 mod annotation;
 mod intern;
+mod namespace;
 mod node;
 mod notes;
+mod pod;
+mod policy;
+mod selector;
 mod service;
 mod slice;
 mod time;
 
 pub(super) use intern::Interner;
+pub(super) use namespace::namespace;
 pub(super) use node::node;
+pub(super) use pod::pod;
+pub(super) use policy::{closed, policy};
 pub(super) use service::service;
 pub(super) use slice::slice;
 
@@ -22,7 +29,7 @@ use std::sync::Arc;
 
 use self::notes::Notes;
 use super::wire::{self, Field, Metadata, Object, Shape};
-use crate::model::{Note, ObjectName, ObjectRef};
+use crate::model::{Labels, Note, ObjectName, ObjectRef};
 use crate::net::{Prefix, is_usable};
 
 /// The longest node or zone name that is kept, in bytes.
@@ -64,7 +71,7 @@ impl<T> Converted<T> {
     }
 }
 
-fn bad_name(metadata: &Metadata) -> (&'static str, String) {
+fn bad_name<L>(metadata: &Metadata<L>) -> (&'static str, String) {
     for (path, field) in [
         ("metadata.name", &metadata.name),
         ("metadata.namespace", &metadata.namespace),
@@ -126,8 +133,50 @@ fn entries<'a, T: Shape>(
 }
 
 /// The metadata of an object, or an empty one with a note.
-fn metadata<'a, W: Object>(object: &'a W, empty: &'a Metadata, notes: &mut Notes) -> &'a Metadata {
+fn metadata<'a, W: Object>(
+    object: &'a W,
+    empty: &'a Metadata<W::Labels>,
+    notes: &mut Notes,
+) -> &'a Metadata<W::Labels> {
     read(object.metadata(), "metadata", notes).unwrap_or(empty)
+}
+
+/// Seconds since the epoch; `unknown` where the API server did not say.
+fn created<L>(metadata: &Metadata<L>, unknown: i64, notes: &mut Notes) -> i64 {
+    let path = "metadata.creationTimestamp";
+    let Some(text) = read(&metadata.created, path, notes) else {
+        return unknown;
+    };
+    time::unix_seconds(text).unwrap_or_else(|| {
+        notes.add(path, format_args!("{} is not a time", wire::quoted(text)));
+        unknown
+    })
+}
+
+/// All labels, their texts shared; values that are no text are left out.
+fn labels(
+    field: &Field<wire::Labels>,
+    path: &str,
+    intern: &mut Interner,
+    notes: &mut Notes,
+) -> Labels {
+    let Some(labels) = read(field, path, notes) else {
+        return Labels::default();
+    };
+    let mut found = Vec::with_capacity(labels.0.len());
+    for (key, value) in &labels.0 {
+        let value = match value {
+            // As the API server reads null.
+            Field::Absent => "",
+            Field::Good(value) => &value.0,
+            wrong @ Field::Wrong(_) => {
+                read(wrong, format_args!("{path}[{}]", wire::quoted(key)), notes);
+                continue;
+            }
+        };
+        found.push((intern.text(key), intern.text(value)));
+    }
+    found.into_iter().collect()
 }
 
 /// A label or annotation.
@@ -224,5 +273,9 @@ fn shared_name(
     Some(intern.text(name))
 }
 
+#[cfg(test)]
+mod pod_tests;
+#[cfg(test)]
+mod policy_tests;
 #[cfg(test)]
 mod tests;

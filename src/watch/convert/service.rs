@@ -3,10 +3,9 @@
 use std::net::IpAddr;
 
 use super::notes::Notes;
-use super::time::unix_seconds;
 use super::{
-    Converted, Interner, addresses, annotation, entries, has_mark, mark, metadata, port, port_name,
-    prefix, read, reference,
+    Converted, Interner, addresses, annotation, created, entries, has_mark, mark, metadata, port,
+    port_name, prefix, read, reference,
 };
 use crate::model::{
     ObjectName, Service, ServiceKind, ServicePort, TrafficDistribution, TrafficPolicy,
@@ -38,7 +37,8 @@ pub(crate) fn service(
     let (source_ranges, source_ranges_restricted) = source_ranges(spec, &mut notes);
     let service = Service {
         name: name.clone(),
-        created: created(metadata, &mut notes),
+        // One of unknown age is the youngest of all, so it never takes an address from another.
+        created: created(metadata, i64::MAX, &mut notes),
         kind: kind(spec, &mut notes),
         cluster_ips: cluster_ips(spec, &mut notes),
         external_ips: external_ips(spec, &mut notes),
@@ -59,18 +59,6 @@ pub(crate) fn service(
         object: Some(service),
         notes: notes.finish(),
     }
-}
-
-/// A Service of unknown age is the youngest of all, so it never takes an address from another.
-fn created(metadata: &Metadata, notes: &mut Notes) -> i64 {
-    let path = "metadata.creationTimestamp";
-    let Some(text) = read(&metadata.created, path, notes) else {
-        return i64::MAX;
-    };
-    unix_seconds(text).unwrap_or_else(|| {
-        notes.add(path, format_args!("{} is not a time", wire::quoted(text)));
-        i64::MAX
-    })
 }
 
 fn kind(spec: &wire::ServiceSpec, notes: &mut Notes) -> ServiceKind {
@@ -184,7 +172,11 @@ fn service_port(
 }
 
 /// TCP where nothing is said, nothing where the word is unknown.
-pub(super) fn protocol(field: &Field<Box<str>>, path: &str, notes: &mut Notes) -> Option<Protocol> {
+pub(super) fn protocol(
+    field: &Field<Box<str>>,
+    path: impl std::fmt::Display,
+    notes: &mut Notes,
+) -> Option<Protocol> {
     let path = format_args!("{path}.protocol");
     match field {
         Field::Absent => Some(Protocol::Tcp),

@@ -3,7 +3,8 @@
 //! ```text
 //!  kubeconfig ─► servers ─┬─► reflector Services ───────┐
 //!  (read again)           ├─► reflector EndpointSlices ─┼─► Event
-//!                         └─► reflector Nodes ──────────┘
+//!                         ├─► reflector Nodes ──────────┤
+//!                         └─► reflectors Pods, Namespaces, NetworkPolicies (where they are watched)
 //! ```
 //!
 //! kube's client brings TLS and credentials; the list-and-watch loop is ours, because it has to
@@ -31,9 +32,9 @@ use tokio::task::JoinSet;
 
 use self::reflector::Reflector;
 use self::request::Resource;
-use super::source::{ClusterEvent, Kind};
+use super::source::{ClusterEvent, Kind, Scope};
 use super::status::SourceStatus;
-use super::wire::{EndpointSlice, Node, Service};
+use super::wire::{EndpointSlice, Namespace, NetworkPolicy, Node, Pod, Service};
 
 /// What to watch, and how.
 #[derive(Debug, Clone)]
@@ -43,6 +44,7 @@ pub(super) struct KubeSource {
     pub(super) servers: Vec<String>,
     /// The only Node that is watched.
     pub(super) node: Arc<str>,
+    pub(super) scope: Scope,
     pub(super) timing: Timing,
     pub(super) status: SourceStatus,
 }
@@ -63,6 +65,14 @@ pub(super) struct Timing {
     pub(super) longest_retry: Duration,
     /// How often the kubeconfig is looked at.
     pub(super) reload: Duration,
+}
+
+/// The reflectors of one source, and what they share.
+struct Reflectors<'a> {
+    source: &'a KubeSource,
+    servers: watch::Receiver<Option<servers::Servers>>,
+    events: &'a mpsc::Sender<ClusterEvent>,
+    tasks: JoinSet<()>,
 }
 
 // === impl Timing ===
@@ -87,60 +97,56 @@ impl KubeSource {
     /// Watches until nobody listens.
     pub(super) async fn run(self, events: mpsc::Sender<ClusterEvent>) {
         let (publish, servers) = watch::channel(None);
-        let mut tasks = JoinSet::new();
+        let mut reflectors = Reflectors {
+            source: &self,
+            servers,
+            events: &events,
+            tasks: JoinSet::new(),
+        };
         self.status.announce(servers::PART);
-        let node = request::encode(&self.node);
-        self.spawn::<Service>(
-            &mut tasks,
-            &servers,
-            &events,
-            Resource {
-                part: "Services",
-                path: "/api/v1/services",
-                selector: NOT_HEADLESS.to_owned(),
-            },
-        );
-        self.spawn::<EndpointSlice>(
-            &mut tasks,
-            &servers,
-            &events,
-            Resource {
-                part: "EndpointSlices",
-                path: "/apis/discovery.k8s.io/v1/endpointslices",
-                selector: NOT_HEADLESS.to_owned(),
-            },
-        );
-        self.spawn::<Node>(
-            &mut tasks,
-            &servers,
-            &events,
-            Resource {
-                part: "Nodes",
-                path: "/api/v1/nodes",
-                selector: format!("&fieldSelector=metadata.name%3D{node}"),
-            },
-        );
+        reflectors.spawn_all();
+        let mut tasks = reflectors.tasks;
         tasks.spawn(servers::follow(self, publish));
         events.closed().await;
         tasks.shutdown().await;
     }
+}
 
-    fn spawn<K: Kind>(
-        &self,
-        tasks: &mut JoinSet<()>,
-        servers: &watch::Receiver<Option<servers::Servers>>,
-        events: &mpsc::Sender<ClusterEvent>,
-        resource: Resource,
-    ) {
-        self.status.announce(resource.part);
+// === impl Reflectors ===
+
+impl Reflectors<'_> {
+    fn spawn_all(&mut self) {
+        let not_headless = NOT_HEADLESS.to_owned();
+        self.spawn::<Service>("Services", "/api/v1/services", not_headless.clone());
+        let path = "/apis/discovery.k8s.io/v1/endpointslices";
+        self.spawn::<EndpointSlice>("EndpointSlices", path, not_headless);
+        let node = request::encode(&self.source.node);
+        let only = format!("&fieldSelector=metadata.name%3D{node}");
+        self.spawn::<Node>("Nodes", "/api/v1/nodes", only);
+        if self.source.scope.policies {
+            // All of them: policies name pods of other nodes.
+            self.spawn::<Pod>("Pods", "/api/v1/pods", String::new());
+            self.spawn::<Namespace>("Namespaces", "/api/v1/namespaces", String::new());
+            let path = "/apis/networking.k8s.io/v1/networkpolicies";
+            self.spawn::<NetworkPolicy>("NetworkPolicies", path, String::new());
+        }
+    }
+
+    fn spawn<K: Kind>(&mut self, part: &'static str, path: &'static str, selector: String) {
+        self.source.status.announce(part);
+        let resource = Resource {
+            part,
+            path,
+            selector,
+        };
         let reflector = Reflector::<K>::new(
             resource,
-            servers.clone(),
-            events.clone(),
-            self.timing,
-            self.status.clone(),
+            self.servers.clone(),
+            self.events.clone(),
+            self.source.timing,
+            self.source.status.clone(),
         );
-        tasks.spawn(reflector.run());
+        self.tasks.spawn(reflector.run());
     }
 }
 

@@ -87,6 +87,7 @@ impl Watched {
             kubeconfig: dir.path().join("config"),
             servers: servers.to_vec(),
             node: Arc::from("n1"),
+            scope: Scope::default(),
             timing,
             status: status.clone(),
         };

@@ -6,10 +6,10 @@ use std::collections::btree_map::Entry;
 use serde_json::Value;
 
 use crate::model::{Note, ObjectName, ObjectRef};
-use crate::watch::wire::{self, EndpointSlice, Node, Object, Service};
-
-/// Kinds that a cluster's manifests hold and that nothing reads yet: they must be whole, no more.
-const UNREAD: [&str; 3] = ["Pod", "Namespace", "NetworkPolicy"];
+use crate::watch::source::Scope;
+use crate::watch::wire::{
+    self, EndpointSlice, Namespace, NetworkPolicy, Node, Object, Pod, Service,
+};
 
 /// Which object a manifest describes.
 pub(super) type Key = (&'static str, ObjectName);
@@ -20,6 +20,10 @@ pub(super) enum Manifest {
     Service(Box<Service>),
     Slice(Box<EndpointSlice>),
     Node(Box<Node>),
+    Pod(Box<Pod>),
+    Namespace(Box<Namespace>),
+    Policy(Box<NetworkPolicy>),
+    /// Of a kind that nobody wants: it must be whole, no more.
     Unread,
 }
 
@@ -40,13 +44,15 @@ struct Document<'a> {
 
 struct Reader<'a> {
     file: &'a str,
+    scope: Scope,
     parsed: Parsed,
 }
 
 /// Reads all documents of a file; `file` is its name, for the notes.
-pub(super) fn parse(file: &str, bytes: &[u8]) -> Parsed {
+pub(super) fn parse(file: &str, bytes: &[u8], scope: Scope) -> Parsed {
     let mut reader = Reader {
         file,
+        scope,
         parsed: Parsed::default(),
     };
     match std::str::from_utf8(bytes) {
@@ -107,13 +113,23 @@ impl Reader<'_> {
             "Service" => self.keep(value, line, Manifest::Service),
             "EndpointSlice" => self.keep(value, line, Manifest::Slice),
             "Node" => self.keep(value, line, Manifest::Node),
-            other => match UNREAD.into_iter().find(|known| *known == other) {
-                Some(kind) => self.keep_unread(kind, &value, line),
-                None => {
-                    let reason = format!("unknown kind {}", wire::quoted(other));
-                    self.note(line, reason);
-                }
-            },
+            "Pod" => self.keep_policies(value, line, Manifest::Pod),
+            "Namespace" => self.keep_policies(value, line, Manifest::Namespace),
+            "NetworkPolicy" => self.keep_policies(value, line, Manifest::Policy),
+            other => self.note(line, format!("unknown kind {}", wire::quoted(other))),
+        }
+    }
+
+    /// An object of the kinds that network policy needs.
+    fn keep_policies<W: Object>(
+        &mut self,
+        value: Value,
+        line: usize,
+        manifest: fn(Box<W>) -> Manifest,
+    ) {
+        match self.scope.policies {
+            true => self.keep(value, line, manifest),
+            false => self.keep::<W>(value, line, |_| Manifest::Unread),
         }
     }
 
@@ -124,22 +140,6 @@ impl Reader<'_> {
                 None => self.broken(line, format!("{} without a usable name", W::KIND)),
             },
             Err(error) => self.broken(line, format!("{}: {}", W::KIND, error.reason)),
-        }
-    }
-
-    fn keep_unread(&mut self, kind: &'static str, value: &Value, line: usize) {
-        let metadata = value.get("metadata");
-        let text = |key| metadata.and_then(|m| m.get(key)).and_then(Value::as_str);
-        match text("name").filter(|name| wire::is_name(name)) {
-            Some(name) => {
-                let namespace = match kind {
-                    "Namespace" => "",
-                    _ => text("namespace").unwrap_or("default"),
-                };
-                let key = (kind, ObjectName::new(namespace, name));
-                self.insert(key, line, Manifest::Unread);
-            }
-            None => self.broken(line, format!("{kind} without a usable name")),
         }
     }
 
@@ -169,8 +169,7 @@ impl Reader<'_> {
 /// `Service shop/cart`.
 pub(super) fn describe((kind, name): &Key) -> String {
     match *kind {
-        <Service as Object>::KIND | <EndpointSlice as Object>::KIND => format!("{kind} {name}"),
-        <Node as Object>::KIND | "Namespace" => format!("{kind} {}", name.name),
+        <Node as Object>::KIND | <Namespace as Object>::KIND => format!("{kind} {}", name.name),
         _ => format!("{kind} {name}"),
     }
 }

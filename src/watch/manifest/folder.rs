@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::document::{self, Key, Manifest, describe, file_note};
-use crate::model::Note;
-use crate::watch::source::{ClusterEvent, Event, Kind};
-use crate::watch::wire::{EndpointSlice, Node, Service};
+use crate::model::{Note, ObjectName};
+use crate::watch::source::{ClusterEvent, Event, Kind, Scope};
+use crate::watch::wire::{EndpointSlice, Namespace, NetworkPolicy, Node, Object, Pod, Service};
 
 /// Larger files are not read, in bytes.
 const LARGEST: u64 = 256 << 20;
@@ -17,6 +17,7 @@ const LARGEST: u64 = 256 << 20;
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    scope: Scope,
     files: BTreeMap<String, File>,
     /// What was told last.
     told: BTreeMap<Key, Arc<Manifest>>,
@@ -33,9 +34,10 @@ struct File {
 // === impl Folder ===
 
 impl Folder {
-    pub(super) fn new(path: &Path) -> Self {
+    pub(super) fn new(path: &Path, scope: Scope) -> Self {
         Self {
             path: path.to_owned(),
+            scope,
             files: BTreeMap::new(),
             told: BTreeMap::new(),
             trouble: None,
@@ -77,7 +79,7 @@ impl Folder {
         }
         match read_file(&self.path.join(name)) {
             Ok(Some(bytes)) => {
-                let parsed = document::parse(name, &bytes);
+                let parsed = document::parse(name, &bytes, self.scope);
                 let file = self.files.entry(name.to_owned()).or_default();
                 file.take_in(parsed);
             }
@@ -95,14 +97,18 @@ impl Folder {
     pub(super) fn lists(&mut self) -> Vec<ClusterEvent> {
         let mut events = Vec::new();
         let (objects, notes) = self.in_force();
-        start::<Service>(&mut events);
-        start::<EndpointSlice>(&mut events);
-        start::<Node>(&mut events);
+        let mut ends = Vec::new();
+        list::<Service>(&mut events, &mut ends);
+        list::<EndpointSlice>(&mut events, &mut ends);
+        list::<Node>(&mut events, &mut ends);
+        if self.scope.policies {
+            list::<Pod>(&mut events, &mut ends);
+            list::<Namespace>(&mut events, &mut ends);
+            list::<NetworkPolicy>(&mut events, &mut ends);
+        }
         let applied = objects.values().filter_map(|m| apply(m, true));
         events.extend(applied);
-        end::<Service>(&mut events);
-        end::<EndpointSlice>(&mut events);
-        end::<Node>(&mut events);
+        events.append(&mut ends);
         events.push(ClusterEvent::Source(notes));
         self.told = objects;
         events
@@ -112,8 +118,9 @@ impl Folder {
     pub(super) fn changes(&mut self) -> Vec<ClusterEvent> {
         let (objects, notes) = self.in_force();
         let mut events = Vec::new();
-        for key in self.told.keys().filter(|key| !objects.contains_key(*key)) {
-            events.extend(delete(key));
+        let gone = |key: &&Key| !objects.contains_key(*key);
+        for (kind, name) in self.told.keys().filter(gone) {
+            events.extend(delete(kind, name).filter(|_| self.tells(kind)));
         }
         for (key, manifest) in &objects {
             if self.told.get(key) != Some(manifest) {
@@ -123,6 +130,12 @@ impl Folder {
         events.push(ClusterEvent::Source(notes));
         self.told = objects;
         events
+    }
+
+    /// Whether objects of a kind are told at all.
+    fn tells(&self, kind: &str) -> bool {
+        let for_policies = [Pod::KIND, Namespace::KIND, NetworkPolicy::KIND];
+        self.scope.policies || !for_policies.contains(&kind)
     }
 
     /// Of two files that describe the same object the first by name wins.
@@ -198,12 +211,10 @@ fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-fn start<K: Kind>(events: &mut Vec<ClusterEvent>) {
+/// The beginning of a kind's list, and its end for later.
+fn list<K: Kind>(events: &mut Vec<ClusterEvent>, ends: &mut Vec<ClusterEvent>) {
     events.push(K::event(Event::Init));
-}
-
-fn end<K: Kind>(events: &mut Vec<ClusterEvent>) {
-    events.push(K::event(Event::InitDone));
+    ends.push(K::event(Event::InitDone));
 }
 
 fn apply(manifest: &Manifest, of_list: bool) -> Option<ClusterEvent> {
@@ -219,16 +230,21 @@ fn apply(manifest: &Manifest, of_list: bool) -> Option<ClusterEvent> {
         Manifest::Service(object) => Some(event(&**object, of_list)),
         Manifest::Slice(object) => Some(event(&**object, of_list)),
         Manifest::Node(object) => Some(event(&**object, of_list)),
+        Manifest::Pod(object) => Some(event(&**object, of_list)),
+        Manifest::Namespace(object) => Some(event(&**object, of_list)),
+        Manifest::Policy(object) => Some(event(&**object, of_list)),
         Manifest::Unread => None,
     }
 }
 
-fn delete((kind, name): &Key) -> Option<ClusterEvent> {
-    let name = name.clone();
-    match *kind {
-        "Service" => Some(Service::event(Event::Delete(name))),
-        "EndpointSlice" => Some(EndpointSlice::event(Event::Delete(name))),
-        "Node" => Some(Node::event(Event::Delete(name))),
-        _ => None,
+fn delete(kind: &str, name: &ObjectName) -> Option<ClusterEvent> {
+    fn event<K: Kind>(kind: &str, name: &ObjectName) -> Option<ClusterEvent> {
+        (kind == K::KIND).then(|| K::event(Event::Delete(name.clone())))
     }
+    event::<Service>(kind, name)
+        .or_else(|| event::<EndpointSlice>(kind, name))
+        .or_else(|| event::<Node>(kind, name))
+        .or_else(|| event::<Pod>(kind, name))
+        .or_else(|| event::<Namespace>(kind, name))
+        .or_else(|| event::<NetworkPolicy>(kind, name))
 }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::folder::{Folder, is_manifest};
 use super::{ManifestError, folder_error};
-use crate::watch::source::ClusterEvent;
+use crate::watch::source::{ClusterEvent, Scope};
 use crate::watch::status::SourceStatus;
 
 pub(super) const PART: &str = "manifests";
@@ -54,7 +54,11 @@ impl ManifestSource {
     /// # Errors
     /// Where the directory cannot be read or watched.
     #[expect(unsafe_code, reason = "a descriptor is registered with the runtime")]
-    pub(in crate::watch) fn open(path: &Path, status: SourceStatus) -> Result<Self, ManifestError> {
+    pub(in crate::watch) fn open(
+        path: &Path,
+        scope: Scope,
+        status: SourceStatus,
+    ) -> Result<Self, ManifestError> {
         status.announce(PART);
         let inotify = Inotify::init().and_then(|inotify| {
             // SAFETY: `Inotify` owns its descriptor until it is dropped and never exchanges it;
@@ -63,7 +67,7 @@ impl ManifestSource {
         });
         let mut source = Self {
             path: path.to_owned(),
-            folder: Folder::new(path),
+            folder: Folder::new(path, scope),
             inotify: inotify.map_err(|error| folder_error(path, error))?,
             inside: None,
             above: None,

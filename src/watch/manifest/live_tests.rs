@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::live::{ManifestSource, PART};
 use crate::model::Snapshot;
+use crate::watch::source::Scope;
 use crate::watch::status::SourceStatus;
 use crate::watch::store::{self, Store};
 
@@ -17,11 +18,11 @@ struct Followed {
 
 fn follow(dir: &Path) -> Followed {
     let status = SourceStatus::default();
-    let source = ManifestSource::open(dir, status.clone()).unwrap();
+    let source = ManifestSource::open(dir, Scope::ALL, status.clone()).unwrap();
     let (sender, receiver) = mpsc::channel(16);
     let (publish, snapshots) = watch::channel(None);
     tokio::spawn(source.run(sender));
-    tokio::spawn(store::run(Store::default(), receiver, publish));
+    tokio::spawn(store::run(Store::new(Scope::ALL), receiver, publish));
     Followed { snapshots, status }
 }
 
@@ -126,6 +127,10 @@ async fn a_mounted_config_map_is_followed() {
 
 #[tokio::test]
 async fn a_directory_that_is_missing_at_the_start_is_an_error() {
-    let error = ManifestSource::open(Path::new("/nonexistent/x"), SourceStatus::default());
+    let error = ManifestSource::open(
+        Path::new("/nonexistent/x"),
+        Scope::ALL,
+        SourceStatus::default(),
+    );
     assert!(error.is_err());
 }

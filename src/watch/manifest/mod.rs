@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub(super) use self::live::ManifestSource;
 
 use self::folder::Folder;
+use super::source::Scope;
 use super::store::Store;
 use crate::model::{Note, Snapshot};
 
@@ -29,13 +30,13 @@ pub enum ManifestError {
     },
 }
 
-/// Reads a directory once: the cluster it describes, and what had to be left out of it.
+/// Reads a directory once: the whole cluster it describes, and what had to be left out of it.
 ///
 /// # Errors
 /// Where the directory cannot be listed. A broken file is a note.
 pub fn load(dir: &Path) -> Result<(Arc<Snapshot>, Vec<Note>), ManifestError> {
     let mut folder = open(dir)?;
-    let mut store = Store::default();
+    let mut store = Store::new(Scope::ALL);
     for event in folder.lists() {
         store.handle(event);
     }
@@ -45,7 +46,7 @@ pub fn load(dir: &Path) -> Result<(Arc<Snapshot>, Vec<Note>), ManifestError> {
 }
 
 fn open(dir: &Path) -> Result<Folder, ManifestError> {
-    let mut folder = Folder::new(dir);
+    let mut folder = Folder::new(dir, Scope::ALL);
     let read = folder.read_all();
     read.map_err(|error| folder_error(dir, error))?;
     Ok(folder)

@@ -91,7 +91,7 @@ fn a_broken_document_is_reported_with_its_line_and_costs_only_itself() {
             service("a", "10.96.0.1"),
             service("b", "10.96.0.2")
         );
-        let parsed = document::parse("x.yaml", text.as_bytes());
+        let parsed = document::parse("x.yaml", text.as_bytes(), Scope::ALL);
         assert!(parsed.is_broken, "{bad}");
         let kept: Vec<_> = parsed
             .objects
@@ -104,7 +104,7 @@ fn a_broken_document_is_reported_with_its_line_and_costs_only_itself() {
         let found: usize = field.strip_prefix("line ").unwrap().parse().unwrap();
         assert!(line.contains(&found), "{bad}: {:?}", parsed.notes);
     }
-    let parsed = document::parse("x.yaml", b"kind: Service\n\xff");
+    let parsed = document::parse("x.yaml", b"kind: Service\n\xff", Scope::ALL);
     assert!(parsed.is_broken && parsed.notes[0].field.as_ref() == "line 2");
 }
 
@@ -119,7 +119,7 @@ fn a_broken_file_keeps_its_last_good_objects() {
     );
     fs::write(&path, both).unwrap();
     let mut folder = open(dir.path()).unwrap();
-    let mut store = Store::default();
+    let mut store = Store::new(Scope::ALL);
     folder
         .lists()
         .into_iter()
@@ -158,7 +158,7 @@ fn of_two_files_that_describe_one_object_the_first_by_name_wins() {
     write("b.yaml", &service("a", "10.96.0.2"));
     write("a.yaml", &format!("{0}---\n{0}", service("a", "10.96.0.1")));
     let mut folder = open(dir.path()).unwrap();
-    let mut store = Store::default();
+    let mut store = Store::new(Scope::ALL);
     folder
         .lists()
         .into_iter()
@@ -197,10 +197,10 @@ fn a_yaml_bomb_is_a_broken_file_and_no_more() {
         let refs = vec![format!("*a{}", n - 1); 10].join(", ");
         text.push_str(&format!("a{n}: &a{n} [{refs}]\n"));
     }
-    let parsed = document::parse("bomb.yaml", text.as_bytes());
+    let parsed = document::parse("bomb.yaml", text.as_bytes(), Scope::ALL);
     assert!(parsed.is_broken && parsed.objects.is_empty());
     let deep = format!("kind: {}", "[".repeat(100_000));
-    assert!(document::parse("deep.yaml", deep.as_bytes()).is_broken);
+    assert!(document::parse("deep.yaml", deep.as_bytes(), Scope::ALL).is_broken);
     let deep = format!("{{\"kind\": {}", "[".repeat(100_000));
-    assert!(document::parse("deep.json", deep.as_bytes()).is_broken);
+    assert!(document::parse("deep.json", deep.as_bytes(), Scope::ALL).is_broken);
 }

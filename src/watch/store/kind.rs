@@ -10,7 +10,12 @@ use crate::watch::wire::{self, Decoded, Object};
 /// Notes on more nameless objects than this are not kept.
 const MOST_NAMELESS: usize = 100;
 
-type Convert<W, T> = fn(&ObjectName, &W, &mut Interner) -> Converted<T>;
+/// How objects of a kind become values.
+pub(super) struct Door<W, T> {
+    pub(super) convert: fn(&ObjectName, &W, &mut Interner) -> Converted<T>,
+    /// What stands in the place of an object that is no JSON inside.
+    pub(super) unreadable: fn(&ObjectName) -> Option<T>,
+}
 
 /// The names of one kind.
 #[derive(Debug, Default)]
@@ -35,6 +40,18 @@ pub(super) struct Step<T> {
     pub(super) synced: bool,
 }
 
+// === impl Door ===
+
+impl<W, T> Door<W, T> {
+    /// Nothing stands in the place of what cannot be read.
+    pub(super) fn of(convert: fn(&ObjectName, &W, &mut Interner) -> Converted<T>) -> Self {
+        Self {
+            convert,
+            unreadable: |_| None,
+        }
+    }
+}
+
 // === impl Listed ===
 
 impl Listed {
@@ -42,7 +59,7 @@ impl Listed {
         &mut self,
         event: Event<W>,
         intern: &mut Interner,
-        convert: Convert<W, T>,
+        door: &Door<W, T>,
     ) -> Step<T> {
         let mut step = Step {
             objects: Vec::new(),
@@ -55,7 +72,7 @@ impl Listed {
                 step.notes_changed = !std::mem::take(&mut self.nameless).is_empty();
             }
             Event::InitApply(object) | Event::Apply(object) => {
-                self.apply(object, intern, convert, &mut step);
+                self.apply(object, intern, door, &mut step);
             }
             Event::Delete(name) => {
                 self.seen.iter_mut().for_each(|seen| {
@@ -76,21 +93,23 @@ impl Listed {
         &mut self,
         object: Decoded<W>,
         intern: &mut Interner,
-        convert: Convert<W, T>,
+        door: &Door<W, T>,
         step: &mut Step<T>,
     ) {
         let (name, converted) = match object {
             Ok(wire) => match wire::name_of(&*wire) {
                 Some(name) => {
                     let name = self.shared(name, intern);
-                    let converted = convert(&name, &wire, intern);
+                    let converted = (door.convert)(&name, &wire, intern);
                     (Some(name), converted)
                 }
                 None => (None, Converted::nameless(&*wire)),
             },
             Err(error) => {
-                let converted = Converted::unreadable::<W>(&error);
-                (error.name, converted)
+                let mut converted = Converted::unreadable::<W>(&error);
+                let name = error.name.map(|name| self.shared(name, intern));
+                converted.object = name.as_ref().and_then(door.unreadable);
+                (name, converted)
             }
         };
         let Some(name) = name else {

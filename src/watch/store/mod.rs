@@ -1,8 +1,8 @@
 //! Events in, snapshots out.
 //!
 //! An object that converts to what is already known keeps its old `Arc`, so that a change of
-//! status alone publishes nothing. Nothing is published before every kind was listed once. What
-//! is published depends on the last word about each object only, not on the way there.
+//! status alone publishes nothing. Nothing is published before every kind that is watched was
+//! listed once. What is published depends on the last word about each object only, not on the way there.
 
 mod kind;
 
@@ -11,27 +11,39 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use self::kind::Listed;
+use self::kind::{Door, Listed, Step};
 use super::convert::{self, Interner};
-use super::source::ClusterEvent;
-use crate::model::{EndpointSlice, Node, Note, ObjectName, Service, SliceSet, Snapshot, Table};
+use super::source::{ClusterEvent, Scope};
+use crate::model::{
+    EndpointSlice, Namespace, NetworkPolicy, Node, Note, ObjectName, Pod, Service, SliceSet,
+    Snapshot, Table,
+};
 
 /// The most events that are taken in before a snapshot goes out.
 const BATCH: usize = 4096;
 
+type ByName<T> = BTreeMap<Arc<str>, Arc<T>>;
+
 /// What the sources said so far.
 #[derive(Debug, Default)]
 pub(super) struct Store {
+    scope: Scope,
     intern: Interner,
     services: Listed,
     slices: Listed,
     nodes: Listed,
+    pods: Listed,
+    namespaces: Listed,
+    policies: Listed,
     service_table: Table<Service>,
     /// By their own names.
     slice_by_name: BTreeMap<ObjectName, Arc<EndpointSlice>>,
     /// By the name of the owning Service.
     slice_table: Table<SliceSet>,
-    node_table: Arc<BTreeMap<Arc<str>, Arc<Node>>>,
+    node_table: Arc<ByName<Node>>,
+    pod_table: Table<Pod>,
+    namespace_table: Arc<ByName<Namespace>>,
+    policy_table: Table<NetworkPolicy>,
     source_notes: Vec<Note>,
     notes: Arc<Vec<Note>>,
     notes_changed: bool,
@@ -42,31 +54,49 @@ pub(super) struct Store {
 // === impl Store ===
 
 impl Store {
+    /// A store that waits for these kinds.
+    #[must_use]
+    pub(super) fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            ..Self::default()
+        }
+    }
+
     /// Takes in one event. Says nothing to anybody until [`Store::publish`].
     pub(super) fn handle(&mut self, event: ClusterEvent) {
+        let intern = &mut self.intern;
         match event {
             ClusterEvent::Service(event) => {
                 let step = self
                     .services
-                    .step(event, &mut self.intern, convert::service);
-                for (name, service) in step.objects {
-                    self.set_service(&name, service);
-                }
-                self.after(step.notes_changed, step.synced);
+                    .step(event, intern, &Door::of(convert::service));
+                self.take_in(step, |store| &mut store.service_table, put);
             }
             ClusterEvent::Slice(event) => {
-                let step = self.slices.step(event, &mut self.intern, convert::slice);
-                for (name, slice) in step.objects {
-                    self.set_slice(&name, slice);
-                }
-                self.after(step.notes_changed, step.synced);
+                let step = self.slices.step(event, intern, &Door::of(convert::slice));
+                self.take_in(step, |store| store, Self::put_slice);
             }
             ClusterEvent::Node(event) => {
-                let step = self.nodes.step(event, &mut self.intern, convert::node);
-                for (name, node) in step.objects {
-                    self.set_node(&name.name, node);
-                }
-                self.after(step.notes_changed, step.synced);
+                let step = self.nodes.step(event, intern, &Door::of(convert::node));
+                self.take_in(step, |store| &mut store.node_table, put_by_name);
+            }
+            ClusterEvent::Pod(event) => {
+                let step = self.pods.step(event, intern, &Door::of(convert::pod));
+                self.take_in(step, |store| &mut store.pod_table, put);
+            }
+            ClusterEvent::Namespace(event) => {
+                let door = Door::of(convert::namespace);
+                let step = self.namespaces.step(event, intern, &door);
+                self.take_in(step, |store| &mut store.namespace_table, put_by_name);
+            }
+            ClusterEvent::Policy(event) => {
+                let door = Door {
+                    convert: convert::policy,
+                    unreadable: |name| Some(convert::closed(name)),
+                };
+                let step = self.policies.step(event, intern, &door);
+                self.take_in(step, |store| &mut store.policy_table, put);
             }
             ClusterEvent::Source(notes) => {
                 let changed = self.source_notes != notes;
@@ -76,10 +106,18 @@ impl Store {
         }
     }
 
-    /// Whether every kind was listed at least once.
+    /// Whether every kind that is watched was listed at least once.
     #[must_use]
     pub(super) fn is_synced(&self) -> bool {
-        self.services.synced && self.slices.synced && self.nodes.synced
+        self.watched().all(|kind| kind.synced)
+    }
+
+    /// The kinds that a source lists.
+    fn watched(&self) -> impl Iterator<Item = &Listed> {
+        let always = [&self.services, &self.slices, &self.nodes];
+        let for_policies = [&self.pods, &self.namespaces, &self.policies];
+        let for_policies = for_policies.into_iter().filter(|_| self.scope.policies);
+        always.into_iter().chain(for_policies)
     }
 
     /// A snapshot, if every kind is in sync and anything changed since the last one.
@@ -101,9 +139,24 @@ impl Store {
             services: self.service_table.clone(),
             slices: self.slice_table.clone(),
             nodes: Arc::clone(&self.node_table),
+            pods: self.pod_table.clone(),
+            namespaces: Arc::clone(&self.namespace_table),
+            policies: self.policy_table.clone(),
             notes: Arc::clone(&self.notes),
-            ..Snapshot::default()
         }
+    }
+
+    /// Puts what an event came to in its place, and sees whether anything is new.
+    fn take_in<P: ?Sized, T>(
+        &mut self,
+        step: Step<T>,
+        place: fn(&mut Self) -> &mut P,
+        put: fn(&mut P, &ObjectName, Option<T>) -> bool,
+    ) {
+        for (name, object) in step.objects {
+            self.changed |= put(place(self), &name, object);
+        }
+        self.after(step.notes_changed, step.synced);
     }
 
     /// The first complete list of a kind is a change even if it is empty.
@@ -113,8 +166,7 @@ impl Store {
     }
 
     fn all_notes(&self) -> Vec<Note> {
-        let kinds = [&self.services, &self.slices, &self.nodes];
-        let of_objects = kinds.into_iter().flat_map(Listed::notes);
+        let of_objects = self.watched().flat_map(Listed::notes);
         let mut notes: Vec<Note> = self
             .source_notes
             .iter()
@@ -126,29 +178,11 @@ impl Store {
         notes
     }
 
-    fn set_service(&mut self, name: &ObjectName, service: Option<Service>) {
-        let known = self.service_table.get(name).map(|known| &**known);
-        if known == service.as_ref() {
-            return;
-        }
-        self.changed = true;
-        match service {
-            Some(service) => {
-                let name = service.name.clone();
-                self.service_table.insert(&name, Arc::new(service));
-            }
-            None => {
-                self.service_table.remove(name);
-            }
-        }
-    }
-
-    fn set_slice(&mut self, name: &ObjectName, slice: Option<EndpointSlice>) {
+    fn put_slice(&mut self, name: &ObjectName, slice: Option<EndpointSlice>) -> bool {
         let known = self.slice_by_name.get(name).map(Arc::clone);
         if known.as_deref() == slice.as_ref() {
-            return;
+            return false;
         }
-        self.changed = true;
         if let Some(known) = known {
             self.slice_by_name.remove(name);
             self.edit_set(&owner(&known), |set| {
@@ -164,6 +198,7 @@ impl Store {
                 set.insert(at, Arc::clone(&slice));
             });
         }
+        true
     }
 
     /// Puts a changed copy of a Service's set of slices in the place of the old one.
@@ -177,19 +212,35 @@ impl Store {
             self.slice_table.insert(owner, Arc::new(set));
         }
     }
+}
 
-    fn set_node(&mut self, name: &Arc<str>, node: Option<Node>) {
-        let known = self.node_table.get(name).map(|known| &**known);
-        if known == node.as_ref() {
-            return;
-        }
-        self.changed = true;
-        let table = Arc::make_mut(&mut self.node_table);
-        match node {
-            Some(node) => table.insert(Arc::clone(name), Arc::new(node)),
-            None => table.remove(name),
-        };
+/// Whether the object is another than before, which keeps its place if it is not.
+fn put<T: PartialEq>(table: &mut Table<T>, name: &ObjectName, object: Option<T>) -> bool {
+    if table.get(name).map(|known| &**known) == object.as_ref() {
+        return false;
     }
+    match object {
+        Some(object) => table.insert(name, Arc::new(object)),
+        None => table.remove(name),
+    };
+    true
+}
+
+/// The same for kinds without a namespace.
+fn put_by_name<T: PartialEq>(
+    table: &mut Arc<ByName<T>>,
+    name: &ObjectName,
+    object: Option<T>,
+) -> bool {
+    if table.get(&name.name).map(|known| &**known) == object.as_ref() {
+        return false;
+    }
+    let table = Arc::make_mut(table);
+    match object {
+        Some(object) => table.insert(Arc::clone(&name.name), Arc::new(object)),
+        None => table.remove(&name.name),
+    };
+    true
 }
 
 /// Feeds the store until every source has hung up; readers see the newest snapshot.

@@ -4,10 +4,13 @@
 //! field costs neither its object nor the list that the object stands in. What is not listed is
 //! skipped without being stored (managed fields, pod templates, last-applied annotations).
 //!
-//! References: `k8s.io/api` `core/v1` and `discovery/v1`.
+//! References: `k8s.io/api` `core/v1`, `discovery/v1` and `networking/v1`.
 
 mod field;
 mod object;
+mod pod;
+mod policy;
+mod shapes;
 mod split;
 
 pub(in crate::watch) use field::quoted;
@@ -16,17 +19,29 @@ pub(super) use object::{
     Condition, Endpoint, EndpointSlice, Hints, Marks, Metadata, Named, Node, Service, ServicePort,
     ServiceSpec, SlicePort,
 };
+pub(super) use pod::{
+    Container, ContainerPort, Label, Labels, Namespace, Pod, PodIp, PodSpec, PodStatus,
+};
+pub(super) use policy::{
+    Expression, IntOrText, IpBlock, LabelSelector, NetworkPolicy, PolicyPeer, PolicyPort,
+    PolicyRule, PolicySpec,
+};
 pub(super) use split::{elements, members};
 
 use crate::model::ObjectName;
+
+type Text = Box<str>;
+type List<T> = Vec<Field<T>>;
 
 /// A kind that is read from a cluster.
 pub(super) trait Object: Shape + Send + 'static {
     /// As manifests write it.
     const KIND: &'static str;
     const NAMESPACED: bool;
+    /// What is kept of the labels.
+    type Labels: Shape + Default;
 
-    fn metadata(&self) -> &Field<Metadata>;
+    fn metadata(&self) -> &Field<Metadata<Self::Labels>>;
 }
 
 /// An object that could not be read at all.
@@ -76,7 +91,7 @@ pub(super) fn name_of<T: Object>(object: &T) -> Option<ObjectName> {
     name_in::<T>(object.metadata().good()?)
 }
 
-fn name_in<T: Object>(metadata: &Metadata) -> Option<ObjectName> {
+fn name_in<T: Object>(metadata: &Metadata<T::Labels>) -> Option<ObjectName> {
     let name = metadata.name.good().filter(|name| is_name(name))?;
     let namespace = match (&metadata.namespace, T::NAMESPACED) {
         (_, false) => "",
@@ -99,7 +114,7 @@ pub(super) fn is_name(text: &str) -> bool {
 fn salvage_name<T: Object>(json: &[u8]) -> Option<ObjectName> {
     let found = members(json).filter_map(Result::ok);
     let metadata = found.filter(|(key, _)| *key == b"metadata").last()?.1;
-    let metadata = serde_json::from_slice::<Field<Metadata>>(metadata).ok()?;
+    let metadata = serde_json::from_slice::<Field<Metadata<T::Labels>>>(metadata).ok()?;
     name_in::<T>(metadata.good()?)
 }
 

@@ -1,19 +1,18 @@
-//! Services, EndpointSlices and Nodes in the fields that are read.
+//! Services, EndpointSlices and Nodes in the fields that are read, and what all kinds share.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::{Field, Object, Shape};
-
-type Text = Box<str>;
-type List<T> = Vec<Field<T>>;
+use super::shapes::{KeyOf, shapes};
+use super::{Field, Labels, List, Namespace, NetworkPolicy, Object, Pod, Shape, Text};
 
 /// Labels and annotations that mean something to us start with one of these.
-const MARKS: [&str; 5] = [
+const MARKS: [&str; 6] = [
     // Bookmarks that end a streaming list (KEP-3157).
     "k8s.io/initial-events-end",
     "kube-router.io/",
+    "net.beta.kubernetes.io/network-policy",
     "service.kubernetes.io/",
     "kubernetes.io/service-name",
     "topology.kubernetes.io/zone",
@@ -23,48 +22,18 @@ const MARKS: [&str; 5] = [
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Marks(Vec<(Text, Field<Text>)>);
 
-/// Recognises one of the keys, without copying the text.
-struct KeyOf(&'static [&'static str]);
-
 /// Keeps a key that is in [`MARKS`].
 struct MarkKey;
 
-macro_rules! shapes {
-    ($($(#[$doc:meta])* $name:ident { $($field:ident = $key:literal: $type:ty,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Default, Clone, PartialEq, Eq)]
-        pub(in crate::watch) struct $name {
-            $(pub(in crate::watch) $field: Field<$type>,)*
-        }
-
-        impl Shape for $name {
-            const EXPECTED: &'static str = "a mapping";
-
-            fn from_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
-                let mut this = Self::default();
-                while let Some(key) = map.next_key_seed(KeyOf(&[$($key),*]))? {
-                    match key {
-                        $(Some($key) => this.$field = map.next_value()?,)*
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
-                }
-                Ok(Some(this))
-            }
-        }
-    )*};
-}
-
 shapes! {
     /// `metav1.ObjectMeta`.
-    Metadata {
+    Metadata<L> {
         name = "name": Text,
         namespace = "namespace": Text,
         generate_name = "generateName": Text,
         created = "creationTimestamp": Text,
         resource_version = "resourceVersion": Text,
-        labels = "labels": Marks,
+        labels = "labels": L,
         annotations = "annotations": Marks,
         owners = "ownerReferences": List<OwnerReference>,
     }
@@ -182,12 +151,13 @@ shapes! {
 // === impl Object ===
 
 macro_rules! objects {
-    ($($name:ident, $namespaced:literal;)*) => {$(
+    ($($name:ident, $namespaced:literal, $labels:ty;)*) => {$(
         impl Object for $name {
             const KIND: &'static str = stringify!($name);
             const NAMESPACED: bool = $namespaced;
+            type Labels = $labels;
 
-            fn metadata(&self) -> &Field<Metadata> {
+            fn metadata(&self) -> &Field<Metadata<$labels>> {
                 &self.metadata
             }
         }
@@ -195,9 +165,12 @@ macro_rules! objects {
 }
 
 objects! {
-    Service, true;
-    EndpointSlice, true;
-    Node, false;
+    Service, true, Marks;
+    EndpointSlice, true, Marks;
+    Node, false, Marks;
+    Pod, true, Labels;
+    Namespace, false, Labels;
+    NetworkPolicy, true, Marks;
 }
 
 // === impl Marks ===
@@ -225,28 +198,6 @@ impl Shape for Marks {
             }
         }
         Ok(Some(Self(marks)))
-    }
-}
-
-// === impl KeyOf ===
-
-impl<'de> DeserializeSeed<'de> for KeyOf {
-    type Value = Option<&'static str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_identifier(self)
-    }
-}
-
-impl Visitor<'_> for KeyOf {
-    type Value = Option<&'static str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().copied().find(|known| *known == key))
     }
 }
 
