@@ -27,7 +27,9 @@ pub(crate) fn pod(name: &ObjectName, wire: &wire::Pod, intern: &mut Interner) ->
         true => read(&status.host_ip, "status.hostIP", &mut notes),
         false => None,
     };
+    let pod_ip = pod_ip.map(|text| &**text);
     let addresses = union(pod_ips, pod_ip, "status.podIP", &mut notes);
+    let host_ip = host_ip.map(|text| &**text);
     let host_ips = union(host_ips, host_ip, "status.hostIP", &mut notes);
     let pod = Pod {
         name: name.clone(),
@@ -66,13 +68,13 @@ fn listed<'a>(
 /// The list and the single field, which repeats the list's first entry.
 fn union<'a>(
     mut texts: Vec<Placed<'a>>,
-    single: Option<&'a Box<str>>,
+    single: Option<&'a str>,
     path: &str,
     notes: &mut Notes,
 ) -> Vec<IpAddr> {
-    let known = |single: &&Box<str>| texts.iter().any(|(_, text)| *text == &***single);
+    let known = |single: &str| texts.iter().any(|(_, text)| *text == single);
     let single = single.filter(|single| !single.is_empty() && !known(single));
-    texts.extend(single.map(|single| (path.to_owned(), &**single)));
+    texts.extend(single.map(|single| (path.to_owned(), single)));
     let mut found = addresses(texts, notes);
     found.shrink_to_fit();
     found

@@ -211,10 +211,13 @@ fn all_labels_are_kept_with_their_texts_shared() {
 
     let labels = json!({"version": 1, "on": true, "none": null, "app": "web", "a\n": [], "": "x"});
     let (one, notes) = pod_with(&labels, &json!({}), &json!({}));
-    assert_eq!(one.labels.to_string(), "=x,app=web,none=,on=true,version=1");
+    assert_eq!(one.labels.to_string(), "=x,app=web,none=,version=1");
     assert_eq!(
         notes,
-        ["metadata.labels[\"a\\n\"]: expected a text, found a list"]
+        [
+            "metadata.labels[\"on\"]: expected a text, found true",
+            "metadata.labels[\"a\\n\"]: expected a text, found a list",
+        ]
     );
 
     let mut intern = Interner::default();

@@ -648,7 +648,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn a_damaged_object_never_panics_and_never_touches_its_neighbours(seed in any::<u64>(), times in 1..6) {
+    fn a_damaged_object_never_panics_and_never_touches_its_neighbours(
+        seed in any::<u64>(), times in 1..6, kind in 0_usize..2,
+    ) {
         let whole = json!([
             {"metadata": {"name": "a", "namespace": "shop", "labels": {"kubernetes.io/service-name": "a"},
                 "annotations": {"kube-router.io/service.scheduler": "mh", "kube-router.io/pod-cidrs": "10.0.0.0/8"}},
@@ -661,8 +663,21 @@ proptest! {
              "addressType": "IPv4", "ports": [{"name": "http", "port": 8080}],
              "endpoints": [{"addresses": ["10.42.0.1"], "conditions": {"ready": true}, "nodeName": "n1",
                 "hints": {"forZones": [{"name": "z"}]}}]},
+            {"metadata": {"name": "p", "namespace": "shop", "labels": {"app": "web", "tier": "a"},
+                "annotations": {"net.beta.kubernetes.io/network-policy": "{\"ingress\":{\"isolation\":\"DefaultDeny\"}}"}},
+             "spec": {"nodeName": "n1", "hostNetwork": false,
+                "containers": [{"ports": [{"name": "http", "containerPort": 80, "protocol": "TCP"}]}],
+                "initContainers": [{"restartPolicy": "Always", "ports": [{"name": "side", "containerPort": 81}]}],
+                "podSelector": {"matchLabels": {"app": "web"},
+                    "matchExpressions": [{"key": "tier", "operator": "In", "values": ["a", "b"]}]},
+                "policyTypes": ["Ingress", "Egress"],
+                "ingress": [{"from": [{"podSelector": {}, "namespaceSelector": {"matchLabels": {"a": "b"}}}],
+                    "ports": [{"protocol": "TCP", "port": 80, "endPort": 90}, {"port": "http"}]}],
+                "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}]},
+             "status": {"phase": "Running", "hostIP": "192.0.2.1", "hostIPs": [{"ip": "192.0.2.1"}],
+                "podIP": "10.42.0.1", "podIPs": [{"ip": "10.42.0.1"}, {"ip": "fd00::1"}]}},
         ]);
-        let good = whole[0].clone();
+        let good = whole[kind].clone();
         let mut damaged = good.clone();
         let mut state = seed;
         for _ in 0..times {
@@ -687,6 +702,31 @@ proptest! {
             if let Ok(wire) = wire::decode::<wire::Node>(piece)
                 && let Some(name) = wire::name_of(&*wire) {
                 prop_assert!(node(&name, &wire, &mut intern).notes.len() <= 101);
+            }
+            let bounded = |notes: Vec<Note>| {
+                notes.len() <= 101 && notes.iter().all(|note| note.to_string().len() < 1000)
+            };
+            if let Ok(wire) = wire::decode::<wire::Pod>(piece)
+                && let Some(name) = wire::name_of(&*wire) {
+                prop_assert!(bounded(pod(&name, &wire, &mut intern).notes));
+            }
+            if let Ok(wire) = wire::decode::<wire::Namespace>(piece)
+                && let Some(name) = wire::name_of(&*wire) {
+                prop_assert!(bounded(namespace(&name, &wire, &mut intern).notes));
+            }
+            if let Ok(wire) = wire::decode::<wire::NetworkPolicy>(piece)
+                && let Some(name) = wire::name_of(&*wire) {
+                let converted = policy(&name, &wire, &mut intern);
+                prop_assert!(bounded(converted.notes));
+                let policy = converted.object.unwrap();
+                let rules = policy.ingress.iter().chain(&policy.egress).flatten();
+                let peers = rules.filter_map(|rule| rule.peers.as_ref()).flatten();
+                for peer in peers {
+                    if let crate::model::Peer::Block(block) = peer {
+                        prop_assert_eq!(block.prefix, block.prefix.trunc());
+                        prop_assert!(block.except.iter().all(|out| block.prefix.contains(out)));
+                    }
+                }
             }
         }
     }

@@ -65,6 +65,36 @@ fn node(name: &str) -> Value {
     })
 }
 
+fn pod(name: &str, address: &str, labels: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop", "labels": labels},
+        "spec": {"nodeName": "n9", "containers": [{"name": "c", "ports": [{"name": "http", "containerPort": 8080}]}]},
+        "status": {"phase": "Running", "hostIP": "192.0.2.9", "podIP": address, "podIPs": [{"ip": address}]},
+    })
+}
+
+fn policy(name: &str, labels: Value) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"podSelector": {"matchLabels": labels}, "policyTypes": ["Ingress"]},
+    })
+}
+
+/// With pods of other nodes, their namespace and a policy.
+fn filled_with_policies(options: Options, pods: usize) -> TestApiServer {
+    let server = filled(options);
+    server
+        .apply(json!({"kind": "Namespace", "metadata": {"name": "shop", "labels": {"team": "a"}}}));
+    server.apply(policy("closed", json!({"app": "web"})));
+    for n in 0..pods {
+        let address = format!("10.42.{}.{}", n / 250, n % 250 + 1);
+        server.apply(pod(&format!("p{n:03}"), &address, json!({"app": "web"})));
+    }
+    server
+}
+
 fn filled(options: Options) -> TestApiServer {
     let server = TestApiServer::start(options);
     server.apply(service("a", "10.96.0.1"));
@@ -80,6 +110,10 @@ impl Watched {
     }
 
     fn start_with(kubeconfig: &str, servers: &[String], timing: Timing) -> Self {
+        Self::start_in(Scope::default(), kubeconfig, servers, timing)
+    }
+
+    fn start_in(scope: Scope, kubeconfig: &str, servers: &[String], timing: Timing) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("config"), kubeconfig).unwrap();
         let status = SourceStatus::default();
@@ -87,7 +121,7 @@ impl Watched {
             kubeconfig: dir.path().join("config"),
             servers: servers.to_vec(),
             node: Arc::from("n1"),
-            scope: Scope::default(),
+            scope,
             timing,
             status: status.clone(),
         };
@@ -95,7 +129,7 @@ impl Watched {
         let (publish, snapshots) = watch::channel(None);
         let mut tasks = JoinSet::new();
         tasks.spawn(source.run(sender));
-        tasks.spawn(store::run(Store::default(), events, publish));
+        tasks.spawn(store::run(Store::new(scope), events, publish));
         Self {
             dir,
             snapshots,
@@ -236,6 +270,115 @@ async fn every_way_to_list_and_every_credential_gives_the_cluster() {
             .await;
         assert_eq!(snapshot.services.len(), 601);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_of_all_nodes_namespaces_and_policies_are_listed_and_followed() {
+    for streaming in [true, false] {
+        let server = filled_with_policies(
+            Options {
+                streaming_lists: streaming,
+                managed_fields: true,
+                ..options()
+            },
+            600,
+        );
+        let kubeconfig = server.kubeconfig(Credentials::Token);
+        let mut watched = Watched::start_in(Scope::ALL, &kubeconfig, &[], timing());
+        let all = watched
+            .until("all", |snapshot| snapshot.pods.len() == 600)
+            .await;
+        assert_eq!(
+            all.generation, 1,
+            "nothing is published before all is listed"
+        );
+        assert_eq!((all.namespaces.len(), all.policies.len()), (1, 1));
+        assert_eq!(*all.notes, []);
+        for part in ["Pods", "Namespaces", "NetworkPolicies"] {
+            watched.part(part, |found| found.synced).await;
+        }
+        watched.healthy().await;
+        assert_eq!(*watched.status.fault().borrow(), None);
+
+        // Heartbeats are heard and tell nothing; a label, an address and an end do.
+        let mut churned = pod("p007", "10.42.0.8", json!({"app": "web"}));
+        for beat in 0..5 {
+            churned["status"]["conditions"] = json!([{"type": "Ready", "lastProbeTime": beat}]);
+            server.apply(churned.clone());
+        }
+        server.apply(pod("p001", "10.42.0.2", json!({"app": "db"})));
+        server.delete("Pod", "shop", "p002");
+        server.apply(
+            json!({"kind": "Namespace", "metadata": {"name": "shop", "labels": {"team": "b"}}}),
+        );
+        server.apply(policy("closed", json!({"app": "db"})));
+        let name = |name| ObjectName::new("shop", name);
+        let label = |labels: &crate::model::Labels, key, value| {
+            labels.get(key).is_some_and(|found| &**found == value)
+        };
+        let changed = watched
+            .until("changed", |snapshot| {
+                let relabelled = snapshot.pods.get(&name("p001"));
+                let policy = snapshot.policies.get(&name("closed"));
+                relabelled.is_some_and(|pod| label(&pod.labels, "app", "db"))
+                    && snapshot.pods.get(&name("p002")).is_none()
+                    && label(&snapshot.namespaces["shop"].labels, "team", "b")
+                    && policy.is_some_and(|policy| policy.pods.to_string() == "app=db")
+            })
+            .await;
+        assert_eq!(
+            changed.pods.changed_since(&all.pods),
+            [name("p001"), name("p002")]
+        );
+
+        // What was deleted while nobody watched goes with the next list.
+        server.stop();
+        server.delete("Pod", "shop", "p003");
+        server.delete("NetworkPolicy", "shop", "closed");
+        server.compact();
+        server.restart().unwrap();
+        watched
+            .until("listed anew", |snapshot| {
+                snapshot.pods.len() == 598 && snapshot.policies.is_empty()
+            })
+            .await;
+        watched.healthy().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_enforces_no_policies_never_asks_for_pods() {
+    let server = filled_with_policies(options(), 3);
+    let mut watched = Watched::start(&server, Credentials::Token);
+    let snapshot = watched.services(&["a"]).await;
+    watched.healthy().await;
+    assert!(snapshot.pods.is_empty() && snapshot.namespaces.is_empty());
+    assert!(snapshot.policies.is_empty());
+    for resource in ["pods", "namespaces", "networkpolicies"] {
+        let asked = server.requests();
+        assert!(
+            asked.iter().all(|request| request.resource != resource),
+            "{resource}"
+        );
+    }
+    assert!(!watched.status.parts().contains_key("Pods"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_that_cannot_be_listed_holds_back_everything_and_is_named() {
+    let server = filled_with_policies(options(), 3);
+    server.set_fault(Fault::new(FaultKind::Status(403)).resource("networkpolicies"));
+    let kubeconfig = server.kubeconfig(Credentials::Token);
+    let mut watched = Watched::start_in(Scope::ALL, &kubeconfig, &[], timing());
+    watched.fault("NetworkPolicies").await;
+    watched.healthy().await;
+    watched.part("Pods", |found| found.synced).await;
+    assert!(watched.snapshots.borrow().is_none());
+    let fault = watched.status.fault().borrow().clone().unwrap();
+    assert!(fault.starts_with("NetworkPolicies: "), "{fault}");
+    server.clear_faults();
+    let snapshot = watched.services(&["a"]).await;
+    assert_eq!((snapshot.pods.len(), snapshot.policies.len()), (3, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

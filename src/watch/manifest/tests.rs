@@ -2,6 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::model::ObjectName;
+use crate::watch::source::ClusterEvent;
 
 fn service(name: &str, ip: &str) -> String {
     format!(
@@ -36,7 +37,7 @@ fn a_directory_of_every_kind_becomes_a_snapshot() {
         "b.json",
         r#"{"kind": "List", "items": [{"kind": "Node", "metadata": {"name": "n1"}, "spec": {"podCIDR": "10.42.0.0/24"}},
             {"kind": "Pod", "metadata": {"name": "p", "namespace": "x"}}, {"kind": "Namespace", "metadata": {"name": "x"}},
-            {"kind": "NetworkPolicy", "metadata": {"name": "x"}}]}"#,
+            {"kind": "NetworkPolicy", "metadata": {"name": "x"}, "spec": {"ingress": [{"from": [{}]}]}}]}"#,
     );
     write("c.yml", "kind: Deployment\nmetadata:\n  name: d\n");
     write(".hidden.yaml", "{{{");
@@ -50,10 +51,89 @@ fn a_directory_of_every_kind_becomes_a_snapshot() {
         .unwrap();
     assert_eq!(set[0].endpoints[0].address.to_string(), "10.42.0.5");
     assert_eq!(snapshot.nodes.len(), 1);
+    assert!(snapshot.pods.get(&ObjectName::new("x", "p")).is_some());
+    assert!(snapshot.namespaces.contains_key("x"));
+    assert_eq!(snapshot.policies.len(), 1);
     assert_eq!(
         notes_of(&notes),
-        ["file c.yml: line 1: unknown kind \"Deployment\""]
+        [
+            "NetworkPolicy default/x: spec.ingress[0].from[0]: neither a selector nor an ipBlock: \
+             the peer matches nothing",
+            "file c.yml: line 1: unknown kind \"Deployment\"",
+        ]
     );
+}
+
+#[test]
+fn a_node_without_policies_passes_over_pods_and_policies_but_not_over_broken_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.yaml");
+    let write = |text: &str| fs::write(&path, text).unwrap();
+    let whole = "kind: Pod\nmetadata: {name: p}\n---\nkind: Namespace\nmetadata: {name: x}\n---\n\
+                 kind: NetworkPolicy\nmetadata: {name: np}\nspec: {ingress: 3}\n";
+    write(&format!("{whole}---\nkind: Pod\nmetadata: {{}}\n"));
+    let scope = Scope::default();
+    let mut folder = Folder::new(dir.path(), scope);
+    folder.read_all().unwrap();
+    let mut store = Store::new(scope);
+    let lists = folder.lists();
+    assert_eq!(lists.len(), 7, "three lists and the notes: {lists:?}");
+    lists.into_iter().for_each(|event| store.handle(event));
+    let snapshot = store.publish().unwrap();
+    assert!(snapshot.pods.is_empty() && snapshot.policies.is_empty());
+    assert!(snapshot.namespaces.is_empty());
+    assert_eq!(
+        notes_of(&snapshot.notes),
+        ["file a.yaml: line 10: Pod without a usable name"]
+    );
+    write("");
+    folder.read("a.yaml");
+    let changes = folder.changes();
+    assert_eq!(changes, [ClusterEvent::Source(Vec::new())]);
+}
+
+#[test]
+fn pods_and_policies_of_files_are_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.yaml");
+    let text = |pod: &str, port: u16| {
+        format!(
+            "kind: Namespace\nmetadata: {{name: shop}}\n---\nkind: Pod\nmetadata: {{name: {pod}, namespace: shop, labels: {{version: 1}}}}\n\
+             status: {{podIP: 10.42.0.7}}\n---\nkind: NetworkPolicy\nmetadata: {{name: np, namespace: shop}}\n\
+             spec: {{podSelector: {{matchLabels: {{version: 1}}}}, ingress: [{{ports: [{{port: {port}}}]}}]}}\n"
+        )
+    };
+    fs::write(&path, text("a", 80)).unwrap();
+    let mut folder = open(dir.path()).unwrap();
+    let mut store = Store::new(Scope::ALL);
+    folder
+        .lists()
+        .into_iter()
+        .for_each(|event| store.handle(event));
+    let before = store.publish().unwrap();
+    let policy = before.policies.get(&ObjectName::new("shop", "np")).unwrap();
+    let pod = before.pods.get(&ObjectName::new("shop", "a")).unwrap();
+    assert!(
+        policy.pods.matches(&pod.labels),
+        "{} {}",
+        policy.pods,
+        pod.labels
+    );
+    fs::write(&path, text("b", 81)).unwrap();
+    folder.read("a.yaml");
+    let changes = folder.changes();
+    changes.into_iter().for_each(|event| store.handle(event));
+    let after = store.publish().unwrap();
+    let changed = |name| ObjectName::new("shop", name);
+    assert_eq!(
+        after.pods.changed_since(&before.pods),
+        [changed("a"), changed("b")]
+    );
+    assert_eq!(
+        after.policies.changed_since(&before.policies),
+        [changed("np")]
+    );
+    assert!(Arc::ptr_eq(&after.namespaces, &before.namespaces));
 }
 
 #[test]

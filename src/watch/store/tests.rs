@@ -45,6 +45,37 @@ fn node(made: Made) -> Decoded<wire::Node> {
     }))
 }
 
+fn pod(made: Made) -> Decoded<wire::Pod> {
+    let Made { object, version } = made;
+    wire::decode_value(json!({
+        "metadata": {"name": format!("p{object}"), "namespace": format!("ns{}", object % 2),
+            "labels": {"v": version.to_string()}},
+        "spec": {"nodeName": "n1", "hostNetwork": if version == 0 { json!("faulty") } else { json!(false) }},
+        "status": {"podIP": format!("10.42.0.{object}"), "conditions": [version]},
+    }))
+}
+
+fn namespace(made: Made) -> Decoded<wire::Namespace> {
+    let Made { object, version } = made;
+    wire::decode_value(json!({
+        "metadata": {"name": format!("ns{object}"), "labels": {"v": version.to_string()},
+            "annotations": {"net.beta.kubernetes.io/network-policy": if version == 0 { "{" } else { "{}" }}},
+    }))
+}
+
+fn policy(made: Made) -> Decoded<wire::NetworkPolicy> {
+    let Made { object, version } = made;
+    let name = json!({"name": format!("np{object}"), "namespace": "ns0"});
+    match version {
+        // No JSON inside: it closes its namespace.
+        0 => wire::decode(format!(r#"{{"metadata": {name}, "spec": 1e999}}"#).as_bytes()),
+        version => wire::decode_value(json!({
+            "metadata": name,
+            "spec": {"podSelector": {"matchLabels": {"v": version.to_string()}}, "ingress": [{"from": [{}]}]},
+        })),
+    }
+}
+
 /// The words of one source about one kind: what is done, and what holds in the end.
 #[derive(Debug, Clone)]
 enum Word {
@@ -134,6 +165,21 @@ fn content(snapshot: &Snapshot) -> impl PartialEq + std::fmt::Debug + use<> {
             .values()
             .map(|n| Node::clone(n))
             .collect::<Vec<_>>(),
+        snapshot
+            .pods
+            .iter()
+            .map(|(n, p)| (n, Pod::clone(p)))
+            .collect::<Vec<_>>(),
+        snapshot
+            .namespaces
+            .values()
+            .map(|n| Namespace::clone(n))
+            .collect::<Vec<_>>(),
+        snapshot
+            .policies
+            .iter()
+            .map(|(n, p)| (n, NetworkPolicy::clone(p)))
+            .collect::<Vec<_>>(),
         snapshot.notes.to_vec(),
     )
 }
@@ -141,14 +187,18 @@ fn content(snapshot: &Snapshot) -> impl PartialEq + std::fmt::Debug + use<> {
 proptest! {
     #[test]
     fn however_events_interleave_a_store_ends_like_a_fresh_one(
-        words in (words(), words(), words()),
-        order in proptest::collection::vec((0usize..3, any::<bool>()), 0..200),
+        words in proptest::array::uniform6(words()),
+        order in proptest::collection::vec((0usize..6, any::<bool>()), 0..300),
     ) {
-        let (services, final_services) = events(&words.0, service);
-        let (slices, final_slices) = events(&words.1, slice);
-        let (nodes, final_nodes) = events(&words.2, node);
-        let mut queues = [services, slices, nodes].map(Vec::into_iter);
-        let mut store = Store::default();
+        let [services, slices, nodes, pods, namespaces, policies] = words;
+        let (services, final_services) = events(&services, service);
+        let (slices, final_slices) = events(&slices, slice);
+        let (nodes, final_nodes) = events(&nodes, node);
+        let (pods, final_pods) = events(&pods, pod);
+        let (namespaces, final_namespaces) = events(&namespaces, namespace);
+        let (policies, final_policies) = events(&policies, policy);
+        let mut queues = [services, slices, nodes, pods, namespaces, policies].map(Vec::into_iter);
+        let mut store = Store::new(Scope::ALL);
         let mut last = None;
         for (queue, publish) in order {
             if let Some(event) = queues[queue].next() {
@@ -164,10 +214,13 @@ proptest! {
         last = store.publish().or(last);
 
         let list = |truth: BTreeMap<u8, Made>| truth.into_values().map(Word::Apply).collect::<Vec<_>>();
-        let mut fresh = Store::default();
+        let mut fresh = Store::new(Scope::ALL);
         for event in events(&list(final_services), service).0.into_iter()
             .chain(events(&list(final_slices), slice).0)
             .chain(events(&list(final_nodes), node).0)
+            .chain(events(&list(final_pods), pod).0)
+            .chain(events(&list(final_namespaces), namespace).0)
+            .chain(events(&list(final_policies), policy).0)
         {
             fresh.handle(event);
         }
@@ -178,7 +231,27 @@ proptest! {
 }
 
 fn synced() -> Store {
-    let mut store = Store::default();
+    filled(Store::default())
+}
+
+/// Besides what every store waits for.
+fn synced_with_policies() -> Store {
+    let mut store = filled(Store::new(Scope::ALL));
+    let one = [Word::Apply(Made {
+        object: 1,
+        version: 1,
+    })];
+    let pods = events(&one, pod).0.into_iter();
+    for event in pods
+        .chain(events(&one, namespace).0)
+        .chain(events(&one, policy).0)
+    {
+        store.handle(event);
+    }
+    store
+}
+
+fn filled(mut store: Store) -> Store {
     for (events, _) in [
         events(
             &[Word::Apply(Made {
@@ -217,6 +290,84 @@ fn nothing_is_published_before_every_kind_was_listed() {
     let snapshot = store.publish().unwrap();
     assert_eq!(snapshot.generation, 1);
     assert!(snapshot.services.is_empty());
+}
+
+#[test]
+fn policies_and_pods_are_waited_for_where_they_are_watched() {
+    let mut store = filled(Store::new(Scope::ALL));
+    assert!(store.publish().is_none());
+    for (events, kind) in [
+        (events(&[], policy).0, "policies"),
+        (events(&[], pod).0, "pods"),
+    ] {
+        events.into_iter().for_each(|event| store.handle(event));
+        assert!(store.publish().is_none(), "{kind}");
+    }
+    let of_namespaces = events(&[], namespace).0;
+    of_namespaces
+        .into_iter()
+        .for_each(|event| store.handle(event));
+    assert_eq!(store.publish().unwrap().generation, 1);
+    assert!(synced().publish().is_some(), "nobody else waits");
+}
+
+#[test]
+fn the_churn_of_a_pods_status_publishes_nothing_and_its_address_does() {
+    let mut store = synced_with_policies();
+    let before = store.publish().unwrap();
+    let mut churned = json!({
+        "metadata": {"name": "p1", "namespace": "ns1", "resourceVersion": "99", "labels": {"v": "1"},
+            "annotations": {"noise": "x"}, "managedFields": [{}]},
+        "spec": {"nodeName": "n1", "containers": [{"image": "x"}], "priority": 3},
+        "status": {"podIP": "10.42.0.1", "podIPs": [{"ip": "10.42.0.1"}], "phase": "Running",
+            "conditions": [{"type": "Ready", "lastProbeTime": "2024-05-01T12:30:00Z"}],
+            "containerStatuses": [{"restartCount": 7}]},
+    });
+    let apply = |store: &mut Store, pod: &serde_json::Value| {
+        let event = Event::Apply(wire::decode_value(pod.clone()));
+        store.handle(wire::Pod::event(event));
+        store.publish()
+    };
+    assert!(apply(&mut store, &churned).is_none());
+    churned["metadata"]["deletionTimestamp"] = json!("2024-05-01T12:30:00Z");
+    assert!(apply(&mut store, &churned).is_none());
+    churned["status"]["phase"] = json!("Succeeded");
+    let after = apply(&mut store, &churned).unwrap();
+    let name = ObjectName::new("ns1", "p1");
+    assert_eq!(after.pods.changed_since(&before.pods), [name]);
+    assert!(Arc::ptr_eq(&before.namespaces, &after.namespaces));
+    assert!(after.policies.changed_since(&before.policies).is_empty());
+}
+
+#[test]
+fn a_policy_that_is_no_json_inside_closes_its_namespace() {
+    let mut store = synced_with_policies();
+    let text =
+        br#"{"metadata": {"name": "np1", "namespace": "ns0"}, "spec": {"podSelector": 1e999}}"#;
+    store.handle(wire::NetworkPolicy::event(Event::Apply(wire::decode(text))));
+    let snapshot = store.publish().unwrap();
+    let policy = snapshot
+        .policies
+        .get(&ObjectName::new("ns0", "np1"))
+        .unwrap();
+    assert!(policy.pods.is_everything());
+    assert_eq!(
+        (&policy.ingress, &policy.egress),
+        (&Some(vec![]), &Some(vec![]))
+    );
+    assert!(
+        snapshot
+            .notes
+            .iter()
+            .any(|note| note.object.name.as_ref() == "ns0/np1")
+    );
+    let name = wire::name_of(&*policy_of(1)).unwrap();
+    store.handle(wire::NetworkPolicy::event(Event::Delete(name)));
+    assert!(store.publish().unwrap().policies.is_empty());
+}
+
+fn policy_of(object: u8) -> Box<wire::NetworkPolicy> {
+    policy(Made { object, version: 1 }).unwrap()
 }
 
 #[test]

@@ -10,8 +10,8 @@ use super::{Field, List, Shape, Text};
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Labels(pub(in crate::watch) Vec<(Text, Field<Label>)>);
 
-/// A label's value. YAML reads `version: 1` as a number and `on: true` as a truth: their words
-/// are meant, on both sides of a selector.
+/// A label's value. YAML reads `version: 1` as a number; its digits are meant, on both sides of a
+/// selector. What it reads as true or false may have been written in many ways.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Label(pub(in crate::watch) Text);
 
@@ -89,9 +89,5 @@ impl Shape for Label {
 
     fn from_number(number: i64) -> Option<Self> {
         Some(Self(number.to_string().into()))
-    }
-
-    fn from_bool(value: bool) -> Option<Self> {
-        Some(Self(value.to_string().into()))
     }
 }

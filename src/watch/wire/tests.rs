@@ -66,6 +66,9 @@ proptest! {
         prop_assert!(decode::<Service>(text.as_bytes()).is_ok());
         prop_assert!(decode::<EndpointSlice>(text.as_bytes()).is_ok());
         prop_assert!(decode::<Node>(text.as_bytes()).is_ok());
+        prop_assert!(decode::<Pod>(text.as_bytes()).is_ok());
+        prop_assert!(decode::<Namespace>(text.as_bytes()).is_ok());
+        prop_assert!(decode::<NetworkPolicy>(text.as_bytes()).is_ok());
     }
 }
 
@@ -115,6 +118,50 @@ fn only_labels_that_mean_something_are_kept() {
     assert_eq!(headless, &Field::Wrong("the number 3".into()));
     let skipped = annotations.get("kubectl.kubernetes.io/last-applied-configuration");
     assert_eq!(skipped, &Field::Absent);
+}
+
+#[test]
+fn all_labels_of_pods_and_namespaces_are_kept_and_only_known_annotations() {
+    let text = json!({"metadata": {"labels": {"app": "web", "example.org/x": 1, "n": null},
+        "annotations": {"a": "b", "net.beta.kubernetes.io/network-policy": "{}"}}})
+    .to_string();
+    let pod = decode::<Pod>(text.as_bytes()).unwrap();
+    let labels = pod.metadata.good().unwrap().labels.good().unwrap();
+    let found: Vec<_> = labels
+        .0
+        .iter()
+        .map(|(key, value)| (&**key, value.good().map(|label| &*label.0)))
+        .collect();
+    let wanted = [
+        ("app", Some("web")),
+        ("example.org/x", Some("1")),
+        ("n", None),
+    ];
+    assert_eq!(found, wanted);
+    let namespace = decode::<Namespace>(text.as_bytes()).unwrap();
+    let annotations = namespace
+        .metadata
+        .good()
+        .unwrap()
+        .annotations
+        .good()
+        .unwrap();
+    assert_eq!(annotations.get("a"), &Field::Absent);
+    let beta = annotations.get("net.beta.kubernetes.io/network-policy");
+    assert_eq!(beta, &Field::Good("{}".into()));
+}
+
+#[test]
+fn a_key_that_the_api_does_not_have_is_remembered_where_it_changes_the_meaning() {
+    let text = br#"{"spec": {"podSelector": {"matchlabels": {}, "x": 1}, "ingress": [{"form": []}], "y": null}}"#;
+    let policy = decode::<NetworkPolicy>(text).unwrap();
+    let spec = policy.spec.good().unwrap();
+    assert_eq!(spec.unknown.as_deref(), Some("y"));
+    let selector = spec.pods.good().unwrap();
+    assert_eq!(selector.unknown.as_deref(), Some("matchlabels"));
+    let rule = spec.ingress.good().unwrap()[0].good().unwrap();
+    assert_eq!(rule.unknown.as_deref(), Some("form"));
+    assert_eq!((&rule.from, &rule.ports), (&Field::Absent, &Field::Absent));
 }
 
 #[test]
