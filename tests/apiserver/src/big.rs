@@ -28,6 +28,12 @@ pub fn big_cluster(services: usize, endpoints: usize) -> impl Iterator<Item = Va
     places.chain((0..NODES).map(node)).chain(objects)
 }
 
+/// Pods, ten to a Deployment, and a NetworkPolicy in each of their namespaces (one pod: about 4 KB of JSON).
+pub fn big_pods(count: usize) -> impl Iterator<Item = Value> {
+    let policies = (0..NAMESPACES.min(count)).map(policy);
+    (0..count).map(pod).chain(policies)
+}
+
 fn node(at: usize) -> Value {
     json!({"kind": "Node",
            "metadata": {"name": node_name(at), "labels": {"kubernetes.io/hostname": node_name(at),
@@ -100,12 +106,86 @@ fn slice(at: usize, which: usize, range: std::ops::Range<usize>, per_service: us
 
 fn endpoint(serial: usize, namespace: &str, service: &str) -> Value {
     let node = serial % NODES;
-    json!({"addresses": [format!("10.{}.{}.{}", 64 + serial / 62_500, serial / 250 % 250, serial % 250 + 1)],
+    json!({"addresses": [pod_address(serial)],
            "conditions": {"ready": true, "serving": true, "terminating": false},
            "nodeName": node_name(node),
            "targetRef": {"kind": "Pod", "name": format!("{service}-6d4cf56db6-{serial:06x}"),
                          "namespace": namespace, "uid": uid(3, serial)},
            "zone": format!("zone-{}", node % 3)})
+}
+
+fn pod(at: usize) -> Value {
+    let (namespace, app) = service_names(at / 10);
+    let name = format!("{app}-6d4cf56db6-{at:05x}");
+    let (node, address) = (at % NODES, pod_address(at));
+    let fields = kinds::by_kind("Pod").map(|kind| managed_fields(kind, Some(&json!(BORN))));
+    let condition = |kind: &str| json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": BORN});
+    let conditions: Vec<Value> = [
+        "PodReadyToStartContainers",
+        "Initialized",
+        "Ready",
+        "ContainersReady",
+        "PodScheduled",
+    ]
+    .map(condition)
+    .into();
+    json!({"kind": "Pod",
+           "metadata": {"name": name, "generateName": format!("{app}-6d4cf56db6-"), "namespace": namespace, "uid": uid(3, at),
+                        "creationTimestamp": BORN,
+                        "labels": {"app": app, "app.kubernetes.io/name": app, "pod-template-hash": "6d4cf56db6"},
+                        "ownerReferences": [{"apiVersion": "apps/v1", "blockOwnerDeletion": true, "controller": true,
+                                             "kind": "ReplicaSet", "name": format!("{app}-6d4cf56db6"), "uid": uid(4, at / 10)}],
+                        "managedFields": fields},
+           "spec": {"nodeName": node_name(node), "restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "serviceAccountName": "default",
+                    "schedulerName": "default-scheduler", "terminationGracePeriodSeconds": 30, "preemptionPolicy": "PreemptLowerPriority",
+                    "containers": [container(&app)], "volumes": [volume()],
+                    "tolerations": [{"effect": "NoExecute", "key": "node.kubernetes.io/not-ready", "operator": "Exists", "tolerationSeconds": 300},
+                                    {"effect": "NoExecute", "key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": 300}]},
+           "status": {"phase": "Running", "qosClass": "Burstable", "startTime": BORN,
+                      "hostIP": node_address(node), "hostIPs": [{"ip": node_address(node)}],
+                      "podIP": address, "podIPs": [{"ip": address}], "conditions": conditions,
+                      "containerStatuses": [{"name": "main", "ready": true, "started": true, "restartCount": 0,
+                                             "image": format!("registry.example.org/{app}:1.2.3"), "state": {"running": {"startedAt": BORN}},
+                                             "imageID": format!("registry.example.org/{app}@sha256:{at:064x}"),
+                                             "containerID": format!("containerd://{at:064x}")}]}})
+}
+
+fn pod_address(at: usize) -> String {
+    format!(
+        "10.{}.{}.{}",
+        64 + at / 62_500,
+        at / 250 % 250,
+        at % 250 + 1
+    )
+}
+
+fn container(app: &str) -> Value {
+    let probe = |path: &str| {
+        json!({"httpGet": {"path": path, "port": "http", "scheme": "HTTP"}, "periodSeconds": 10, "timeoutSeconds": 1,
+                                    "successThreshold": 1, "failureThreshold": 3})
+    };
+    json!({"name": "main", "image": format!("registry.example.org/{app}:1.2.3"), "imagePullPolicy": "IfNotPresent",
+           "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}, {"name": "metrics", "containerPort": 9090, "protocol": "TCP"}],
+           "env": [{"name": "LOG_LEVEL", "value": "info"}, {"name": "DATABASE_URL", "value": format!("postgres://{app}-db:5432/{app}")},
+                   {"name": "POD_IP", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}}],
+           "livenessProbe": probe("/healthz"), "readinessProbe": probe("/readyz"),
+           "resources": {"limits": {"memory": "256Mi"}, "requests": {"cpu": "100m", "memory": "128Mi"}},
+           "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+           "volumeMounts": [{"mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "name": "kube-api-access-x2x4z", "readOnly": true}]})
+}
+
+fn volume() -> Value {
+    json!({"name": "kube-api-access-x2x4z", "projected": {"defaultMode": 420, "sources": [
+        {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]}}]}})
+}
+
+fn policy(at: usize) -> Value {
+    let (namespace, app) = service_names(at);
+    json!({"kind": "NetworkPolicy", "metadata": {"name": "from-within", "namespace": namespace, "creationTimestamp": BORN},
+           "spec": {"podSelector": {"matchLabels": {"app": app}}, "policyTypes": ["Ingress"],
+                    "ingress": [{"from": [{"podSelector": {}}], "ports": [{"protocol": "TCP", "port": "http"}]}]}})
 }
 
 fn uid(class: usize, serial: usize) -> String {
@@ -154,5 +234,21 @@ mod tests {
         let objects: Vec<Value> = big_cluster(1, 10).collect();
         let size = objects.last().unwrap().to_string().len();
         assert!((3_500..5_000).contains(&size), "{size}");
+    }
+
+    #[test]
+    fn a_pod_is_about_four_kilobytes_and_has_an_address_of_its_own() {
+        let objects: Vec<Value> = big_pods(600).collect();
+        let of = |kind: &str| objects.iter().filter(|one| one["kind"] == kind).count();
+        assert_eq!((of("Pod"), of("NetworkPolicy")), (600, NAMESPACES));
+        let size = objects[0].to_string().len();
+        assert!((3_500..5_000).contains(&size), "{size}");
+        let mut addresses: Vec<_> = objects
+            .iter()
+            .filter_map(|one| one["status"]["podIP"].as_str())
+            .collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        assert_eq!(addresses.len(), 600);
     }
 }

@@ -37,7 +37,7 @@ mod watch;
 mod wire;
 mod write;
 
-pub use big::big_cluster;
+pub use big::{big_cluster, big_pods};
 pub use faults::{Fault, FaultKind};
 pub use kinds::{KINDS, Kind};
 pub use kubeconfig::Credentials;

@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use test_apiserver::{AuthMode, Credentials, Failure, Options, TestApiServer, big_cluster};
+use test_apiserver::{
+    AuthMode, Credentials, Failure, Options, TestApiServer, big_cluster, big_pods,
+};
 
 const USAGE: &str = "usage: test-apiserver [--listen ADDRESS:PORT]... [--control ADDRESS:PORT] [--tls]
        [--auth none|token|cert|any] [--token TOKEN] [--name NAME]... [--credentials token|cert|none]
-       [--manifests DIR] [--big SERVICES ENDPOINTS_PER_SERVICE] [--kubeconfig-out FILE]
+       [--manifests DIR] [--big SERVICES ENDPOINTS_PER_SERVICE] [--pods COUNT]
+       [--kubeconfig-out FILE]
        [--bookmarks SECONDS] [--history CHANGES] [--no-streaming-lists] [--gone-as-status]
 
 Serves until SIGTERM or SIGINT. Without --listen on 127.0.0.1:6443; prints 'ready URL' when it serves.
@@ -18,6 +21,7 @@ struct Arguments {
     options: Options,
     manifests: Vec<PathBuf>,
     big: Option<(usize, usize)>,
+    pods: usize,
     kubeconfig: Option<PathBuf>,
     credentials: Credentials,
 }
@@ -42,6 +46,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, Failure> 
         options,
         manifests: Vec::new(),
         big: None,
+        pods: 0,
         kubeconfig: None,
         credentials: Credentials::Token,
     };
@@ -61,6 +66,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, Failure> 
             "--credentials" => found.credentials = credentials(&value()?)?,
             "--manifests" => found.manifests.push(value()?.into()),
             "--big" => found.big = Some((value()?.parse()?, value()?.parse()?)),
+            "--pods" => found.pods = value()?.parse()?,
             "--kubeconfig-out" => found.kubeconfig = Some(value()?.into()),
             "--bookmarks" => {
                 found.options.bookmark_every =
@@ -121,6 +127,11 @@ fn serve(arguments: Arguments) -> Result<(), Failure> {
         for object in big_cluster(services, endpoints) {
             server.try_apply(object)?;
         }
+    }
+    for object in big_pods(arguments.pods) {
+        server.try_apply(object)?;
+    }
+    if arguments.big.is_some() || arguments.pods > 0 {
         server.compact();
     }
     server.make_namespaces();

@@ -79,6 +79,64 @@ fn streaming_lists_are_refused_with_422_when_switched_off() {
 }
 
 #[test]
+fn every_kind_of_network_policy_is_streamed_changed_and_marked() {
+    for (path, item, object) in [
+        (
+            "/api/v1/pods",
+            "/api/v1/namespaces/shop/pods/web",
+            json!({"kind": "Pod", "metadata": {"name": "web", "namespace": "shop"}, "spec": {"nodeName": "n1"},
+                   "status": {"phase": "Running"}}),
+        ),
+        (
+            "/api/v1/namespaces",
+            "/api/v1/namespaces/shop",
+            json!({"kind": "Namespace", "metadata": {"name": "shop"}, "status": {"phase": "Active"}}),
+        ),
+        (
+            "/apis/networking.k8s.io/v1/networkpolicies",
+            "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies/web",
+            json!({"kind": "NetworkPolicy", "metadata": {"name": "web", "namespace": "shop"}, "spec": {"podSelector": {}}}),
+        ),
+    ] {
+        let server = TestApiServer::start(plain());
+        let kind = object["kind"].as_str().unwrap().to_owned();
+        server.apply(object);
+        let stream = format!(
+            "{path}?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+        );
+        let mut watch = Talk::get(&server, &stream);
+        watch.until("\"ADDED\"").until("k8s.io/initial-events-end");
+        let patch = |path: &str, body: &str| {
+            let header = "Content-Type: application/merge-patch+json\r\n";
+            exchange(&server.url(), "PATCH", path, header, body).0
+        };
+        let labels = r#"{"metadata": {"labels": {"app": "web"}}, "status": {"phase": "Lost"}}"#;
+        assert_eq!(patch(item, labels), 200, "{kind}");
+        watch.until("\"MODIFIED\"").until("\"app\":\"web\"");
+        let has_status = kind != "NetworkPolicy";
+        let status =
+            r#"{"spec": {"nodeName": "n2"}, "status": {"phase": "Failed", "podIP": "10.42.0.7"}}"#;
+        let code = patch(&format!("{item}/status"), status);
+        assert_eq!(code, if has_status { 200 } else { 404 }, "{kind}");
+        if has_status {
+            watch.until("\"podIP\":\"10.42.0.7\"");
+            let seen = watch.text();
+            assert!(!seen.contains("Lost") && !seen.contains("n2"), "{seen}");
+        }
+        server.apply(json!({"kind": "Node", "metadata": {"name": "n"}}));
+        server.send_bookmarks();
+        let version = server.revision();
+        watch.until(&format!("{{\"resourceVersion\":\"{version}\""));
+        server.delete(
+            &kind,
+            if kind == "Namespace" { "" } else { "shop" },
+            item.rsplit('/').next().unwrap(),
+        );
+        watch.until("\"DELETED\"");
+    }
+}
+
+#[test]
 fn bookmarks_come_by_the_clock_and_on_demand() {
     let every = Duration::from_millis(50);
     let server = TestApiServer::start(Options {

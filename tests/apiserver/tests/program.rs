@@ -61,6 +61,8 @@ async fn the_program_serves_manifests_until_it_is_told_to_end() {
         "--big",
         "3",
         "2",
+        "--pods",
+        "7",
     ]);
     program
         .arg("--manifests")
@@ -87,6 +89,10 @@ async fn the_program_serves_manifests_until_it_is_told_to_end() {
             "{name} is missing"
         );
     }
+
+    let (code, pods) = exchange(&control, "GET", "/api/v1/pods?limit=1", "", "");
+    assert_eq!(code, 200);
+    assert!(pods.contains("\"remainingItemCount\":6"), "{pods}");
 
     let id = running.0.id().to_string();
     assert!(
