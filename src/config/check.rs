@@ -254,6 +254,11 @@ fn config(raw: &Raw, source: ClusterSource) -> Config {
         },
         netpol: NetpolConfig {
             enabled: raw.netpol.enabled,
+            backend: raw.netpol.backend,
+            default_deny: raw.netpol.default_deny,
+            sync_period: raw.netpol.sync_period,
+            log_drops: raw.netpol.log_drops,
+            established: raw.netpol.established,
         },
         health: HealthConfig {
             listen: raw.health.listen,

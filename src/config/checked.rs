@@ -90,12 +90,40 @@ pub struct ProxyConfig {
     pub sync_period: Duration,
 }
 
+/// What programs network policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetpolBackend {
+    /// nftables where the kernel has it, else iptables.
+    Auto,
+    /// iptables with ipset.
+    Iptables,
+    Nftables,
+}
+
+/// What becomes of open connections that a changed policy no longer allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Established {
+    Keep,
+    /// They are forgotten by connection tracking, and so judged anew.
+    Recheck,
+}
+
 /// `[netpol]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetpolConfig {
     /// Whether NetworkPolicies are enforced; Pods, Namespaces and NetworkPolicies are only
     /// watched where they are. Changing it needs a restart.
     pub enabled: bool,
+    pub backend: NetpolBackend,
+    /// Refuse addresses of this node's pod ranges that no pod is known to have.
+    pub default_deny: bool,
+    /// `sync_period`: how often the kernel is read back and repaired.
+    pub sync_period: Duration,
+    /// Log refused packets, for each pod 10 a minute after the first 10.
+    pub log_drops: bool,
+    pub established: Established,
 }
 
 /// `[health]`.

@@ -177,11 +177,7 @@ pub const FLAGS: &[Flag] = &[
     noted("peer-router-ports", "bgp.peers", "port of each peer"),
     key("router-id", "bgp.router_id"),
     key("routes-sync-period", "routing.sync_period"),
-    noted(
-        "run-firewall",
-        "netpol.enabled",
-        "off by default while the part is missing",
-    ),
+    noted("run-firewall", "netpol.enabled", "off by default"),
     key("run-loadbalancer", "lballoc.enabled"),
     noted(
         "run-router",
@@ -209,7 +205,7 @@ pub const FLAGS: &[Flag] = &[
     noted(
         "use-nftables-for-netpol",
         "netpol.backend",
-        "true is \"nftables\"",
+        "false is \"iptables\", true is \"nftables\"; the default takes what the kernel has",
     ),
     noted(
         "v",

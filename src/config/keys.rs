@@ -5,6 +5,8 @@ use super::schema::{Key, Kind, Section, Status, Text};
 
 const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 const LOG_TARGETS: &[&str] = &["auto", "journal", "stderr"];
+const BACKENDS: &[&str] = &["auto", "iptables", "nftables"];
+const ESTABLISHED: &[&str] = &["keep", "recheck"];
 
 /// Where the kubeconfig is looked for by default.
 pub(super) const DEFAULT_KUBECONFIG: &str = "/etc/kube-router/kubeconfig";
@@ -27,8 +29,8 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         name: "netpol",
-        prose: "NetworkPolicies.",
-        keys: later::NETPOL,
+        prose: "NetworkPolicies of the pods on this node.",
+        keys: NETPOL,
     },
     Section {
         name: "routing",
@@ -222,6 +224,51 @@ const PROXY: &[Key] = &[
     later::GRACEFUL_PERIOD,
     later::HAIRPIN_MODE,
     later::RUNTIME_ENDPOINT,
+];
+
+const NETPOL: &[Key] = &[
+    key(
+        "netpol.enabled",
+        Kind::Bool,
+        "false",
+        "Whether NetworkPolicies are enforced on this node. Pods, Namespaces and NetworkPolicies \
+         are watched only then. Changes need a restart.",
+    ),
+    key(
+        "netpol.backend",
+        Kind::Text(Text::Choice(BACKENDS)),
+        "\"auto\"",
+        "How policies are programmed: nftables, iptables (with ipset), or auto: nftables where \
+         the kernel has it, else iptables.",
+    ),
+    key(
+        "netpol.default_deny",
+        Kind::Bool,
+        "false",
+        "Refuse traffic from and to addresses of this node's pod ranges that belong to no pod \
+         known yet. Without it a new pod is open until its policies are programmed.",
+    ),
+    key(
+        "netpol.sync_period",
+        Kind::Text(Text::Period),
+        "\"5m\"",
+        "How often the rules are read back and repaired. Changes of the cluster are applied at \
+         once all the same.",
+    ),
+    key(
+        "netpol.log_drops",
+        Kind::Bool,
+        "true",
+        "Log refused packets with their pods and policies, at most 10 a minute for each pod \
+         after the first 10.",
+    ),
+    key(
+        "netpol.established",
+        Kind::Text(Text::Choice(ESTABLISHED)),
+        "\"keep\"",
+        "What becomes of open connections that a changed policy no longer allows: keep them, or \
+         recheck: cut them off.",
+    ),
 ];
 
 const HEALTH: &[Key] = &[key(

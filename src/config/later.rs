@@ -3,7 +3,6 @@
 
 use super::schema::{Key, Kind, Status};
 
-const NETPOL_PART: &str = "network policy";
 const ROUTING_PART: &str = "routing";
 const LBALLOC_PART: &str = "handing out LoadBalancer addresses";
 const GRACEFUL_PART: &str = "graceful termination of IPVS destinations";
@@ -71,32 +70,6 @@ pub(super) const PPROF: Key = later(
     "false",
     "Serve profiles of the daemon itself.",
 );
-
-pub(super) const NETPOL: &[Key] = &[
-    switch(
-        "netpol.enabled",
-        NETPOL_PART,
-        "Whether NetworkPolicies are enforced on this node.",
-    ),
-    later(
-        "netpol.backend",
-        NETPOL_PART,
-        "\"iptables\"",
-        "How policies are programmed: iptables (with ipset) or nftables.",
-    ),
-    later(
-        "netpol.default_deny",
-        NETPOL_PART,
-        "false",
-        "Refuse traffic of a new pod until its policies are programmed.",
-    ),
-    later(
-        "netpol.sync_period",
-        NETPOL_PART,
-        "\"5m\"",
-        "How often the rules are read back and repaired.",
-    ),
-];
 
 pub(super) const ROUTING: &[Key] = &[
     switch(

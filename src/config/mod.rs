@@ -22,8 +22,9 @@ mod tests;
 mod value;
 
 pub use checked::{
-    ClusterConfig, ClusterSource, Config, HealthConfig, IpvsTimeouts, LogConfig, LogLevel,
-    LogTarget, MetricsConfig, NetpolConfig, NodeConfig, NodePortAddresses, ProxyConfig,
+    ClusterConfig, ClusterSource, Config, Established, HealthConfig, IpvsTimeouts, LogConfig,
+    LogLevel, LogTarget, MetricsConfig, NetpolBackend, NetpolConfig, NodeConfig, NodePortAddresses,
+    ProxyConfig,
 };
 pub use environment::{Override, PREFIX, variable};
 pub use example::example;

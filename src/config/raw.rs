@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error};
 
-use super::checked::{LogLevel, LogTarget, NodePortAddresses};
+use super::checked::{Established, LogLevel, LogTarget, NetpolBackend, NodePortAddresses};
 use super::value;
 use crate::net::Prefix;
 
@@ -80,6 +80,12 @@ pub(super) struct Proxy {
 #[serde(deny_unknown_fields)]
 pub(super) struct Netpol {
     pub enabled: bool,
+    pub backend: NetpolBackend,
+    pub default_deny: bool,
+    #[serde(deserialize_with = "period")]
+    pub sync_period: Duration,
+    pub log_drops: bool,
+    pub established: Established,
 }
 
 /// A part that this version lacks.

@@ -99,6 +99,17 @@ fn defaults_are_those_of_the_specification() {
     assert_eq!(config.proxy.timeouts, IpvsTimeouts::default());
     assert!(config.proxy.enabled && config.proxy.service_firewall);
     assert!(!config.proxy.masquerade_all);
+    assert_eq!(
+        config.netpol,
+        NetpolConfig {
+            enabled: false,
+            backend: NetpolBackend::Auto,
+            default_deny: false,
+            sync_period: Duration::from_mins(5),
+            log_drops: true,
+            established: Established::Keep,
+        }
+    );
     assert_eq!(config.health.listen, Some("[::]:20244".parse().unwrap()));
     assert_eq!(config.metrics.listen, None);
     assert_eq!(config.metrics.path, "/metrics");
@@ -288,8 +299,46 @@ fn a_missing_main_file_is_an_error_and_missing_drop_ins_are_not() {
 }
 
 #[test]
+fn network_policies_are_set_up_by_words_and_switches() {
+    for (text, wanted) in [
+        ("backend = \"iptables\"", NetpolBackend::Iptables),
+        ("backend = \"nftables\"", NetpolBackend::Nftables),
+        ("backend = \"auto\"", NetpolBackend::Auto),
+    ] {
+        let all = "enabled = true\ndefault_deny = true\nsync_period = \"90s\"\nlog_drops = false\n\
+                   established = \"recheck\"";
+        let loaded = Files::new(&format!("[netpol]\n{text}\n{all}\n")).load();
+        assert_eq!(
+            loaded.unwrap().config.netpol,
+            NetpolConfig {
+                enabled: true,
+                backend: wanted,
+                default_deny: true,
+                sync_period: Duration::from_secs(90),
+                log_drops: false,
+                established: Established::Recheck,
+            }
+        );
+    }
+    let files = Files::new(
+        "[netpol]\nbackend = \"ipvs\"\nestablished = \"drop\"\nsync_period = \"0s\"\nenabled = 1\n",
+    );
+    assert_eq!(
+        files.problems(),
+        [
+            "config.toml:2:1: netpol.backend = \"ipvs\": expected one of \"auto\", \"iptables\", \
+             \"nftables\"",
+            "config.toml:3:1: netpol.established = \"drop\": expected one of \"keep\", \"recheck\"",
+            "config.toml:4:1: netpol.sync_period = \"0s\": expected a duration above zero, such as \
+             \"30s\", \"5m\" or \"1h30m\"",
+            "config.toml:5:1: netpol.enabled = 1: expected true or false",
+        ]
+    );
+}
+
+#[test]
 fn parts_that_do_not_exist_may_be_switched_off_but_not_on() {
-    for section in ["netpol", "routing", "lballoc"] {
+    for section in ["routing", "lballoc"] {
         assert!(
             Files::new(&format!("[{section}]\nenabled = false\n"))
                 .load()
@@ -385,6 +434,10 @@ fn a_reload_names_what_needs_a_restart() {
     new.proxy.masquerade_all = true;
     new.proxy.sync_period = Duration::from_secs(1);
     assert_eq!(old.restart_needed(&new), [""; 0]);
+    new.netpol.backend = NetpolBackend::Iptables;
+    new.netpol.established = Established::Recheck;
+    assert_eq!(old.restart_needed(&new), [""; 0]);
+    new.netpol.enabled = true;
     new.node.name = Some("other".into());
     new.node.families.v6 = true;
     new.cluster.source = ClusterSource::Manifests("/x".into());
@@ -395,6 +448,7 @@ fn a_reload_names_what_needs_a_restart() {
             "node.name",
             "node.enable_ipv6",
             "cluster.manifests",
+            "netpol.enabled",
             "health.listen"
         ]
     );
