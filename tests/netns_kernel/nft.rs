@@ -6,9 +6,16 @@ use std::process::{Command as Process, Stdio};
 use std::sync::Arc;
 
 use kube_router::kernel::nft::*;
-use kube_router::net::Family;
+use kube_router::net::{Family, Prefix};
 
 use super::{in_namespace, tool};
+
+#[path = "nft/owners.rs"]
+mod owners;
+#[path = "nft/refusals.rs"]
+mod refusals;
+#[path = "nft/walks.rs"]
+mod walks;
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -336,5 +343,108 @@ fn the_tool_lists_what_was_written_and_takes_it_back() {
             let mut nft = Nft::open().unwrap();
             assert_vocabulary(&observe(&mut nft, "t"));
         });
+    });
+}
+
+/// Members of a set, all different: addresses of a family with protocol and port, or alone.
+fn many(set: &Set, family: Family, count: u32) -> Vec<Element> {
+    let element = |n: u32| {
+        let [a, b, c, d] = (n * 2).to_be_bytes();
+        let address = match family {
+            Family::V4 => IpAddr::from([10, b, c, d]),
+            Family::V6 => IpAddr::from([
+                0xfd00,
+                0,
+                0,
+                0,
+                0,
+                0,
+                u16::from(a) << 8 | u16::from(b),
+                u16::from(c) << 8 | u16::from(d),
+            ]),
+        };
+        let all = [Term::Address(address), Term::Protocol(6), Term::Port(80)];
+        Element::new(all.into_iter().take(set.key.len()))
+    };
+    (0..count).map(element).collect()
+}
+
+#[test]
+fn a_hundred_thousand_members_take_one_send() {
+    in_namespace(|| {
+        let mut nft = Nft::open().unwrap();
+        for (family, is_interval, is_long) in [
+            (Family::V4, false, false),
+            (Family::V4, false, true),
+            (Family::V6, false, true),
+            (Family::V4, true, false),
+        ] {
+            let key = terms(family);
+            let key = if is_long { key } else { vec![key[0]] };
+            let set = Arc::new(Set {
+                is_interval,
+                ..Set::new(name("many"), key)
+            });
+            let elements = many(&set, family, 100_000);
+            let mut transaction = Transaction::new(name("t"));
+            transaction
+                .add_table(false)
+                .delete_table()
+                .add_table(false)
+                .add_set(&set);
+            transaction.add_elements(&set, elements.clone(), Existing::Refused);
+            let before = nft.stats();
+            nft.commit(&transaction, None).unwrap();
+            let spent = nft.stats().since(&before);
+            assert_eq!(spent.sends, 1);
+            assert!(spent.bytes < 100_000 * 48, "{} bytes", spent.bytes);
+            // The kernel may still be enlarging its table.
+            let table = observe(&mut nft, "t");
+            assert!(table.sets[&set.name].elements == elements, "{set}");
+        }
+    });
+}
+
+#[test]
+fn a_refused_member_is_named_however_many_messages_come_before_it() {
+    in_namespace(|| {
+        let mut nft = Nft::open().unwrap();
+        for is_interval in [false, true] {
+            let set = Arc::new(Set {
+                is_interval,
+                ..Set::new(name("many"), [KeyType::Ipv4Addr])
+            });
+            let elements = many(&set, Family::V4, 20_000);
+            let mut transaction = Transaction::new(name("t"));
+            transaction
+                .add_table(false)
+                .delete_table()
+                .add_table(false)
+                .add_set(&set);
+            transaction.add_elements(&set, vec![elements[15_000].clone()], Existing::Refused);
+            nft.commit(&transaction, None).unwrap();
+            let mut again = Transaction::new(name("t"));
+            again.add_table(false);
+            again.add_elements(&set, elements.clone(), Existing::Refused);
+            let Err(Error::Refused(refused)) = nft.commit(&again, None) else {
+                panic!("one is there already");
+            };
+            let [refused] = refused.as_slice() else {
+                panic!("{refused:?}");
+            };
+            assert_eq!((refused.command, refused.element), (1, Some(15_000)));
+            assert_eq!(
+                refused.to_string(),
+                "create element inet t many { 10.0.117.48 }: is there already"
+            );
+            assert_eq!(observe(&mut nft, "t").sets[&set.name].elements.len(), 1);
+            let mut missing = Transaction::new(name("t"));
+            missing.delete_elements(&set, elements[14_999..15_002].to_vec());
+            let error = nft.commit(&missing, None).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                "delete element inet t many { 10.0.117.46 }: is not there, or names something that is not"
+            );
+        }
     });
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::object::{Name, Table};
-use super::observed::{Generation, Observed, ObservedTable, TableHeader};
+use super::observed::{Generation, Observed, ObservedSet, ObservedTable, TableHeader};
 use super::transaction::{Command, Transaction};
 use super::wire::{self, Part};
 use super::{Error, Reason, Refusal, Tables, wire_rule_read, wire_set};
@@ -94,18 +94,40 @@ impl Nft {
             }
         }
         for observed in sets.values_mut().filter(|set| !set.is_foreign) {
-            let set = &observed.set;
-            let mut members = wire_set::Members::default();
-            for message in &self.socket.dump(&wire_set::get_elements(name, &set.name))? {
-                members.read(set, &message)?;
-            }
-            (observed.elements, observed.foreign_elements) = members.finish(set);
+            self.read_members(name, observed)?;
         }
         Ok(Some(ObservedTable {
             header,
             chains,
             sets,
         }))
+    }
+
+    /// Reads the members of a set, anew if its hash table grew meanwhile: the kernel then tells some
+    /// members twice and leaves out as many others.
+    fn read_members(
+        &mut self,
+        table: &Name,
+        observed: &mut ObservedSet,
+    ) -> Result<(), NetlinkError> {
+        let set = &observed.set;
+        for _ in 0..OBSERVE_TRIES {
+            let mut members = wire_set::Members::default();
+            for message in &self
+                .socket
+                .dump(&wire_set::get_elements(table, &set.name))?
+            {
+                members.read(set, &message)?;
+            }
+            (observed.elements, observed.foreign_elements) = members.finish(set);
+            let mut pairs = observed.elements.windows(2);
+            if !pairs.any(|pair| matches!(pair, [one, next] if one == next)) {
+                return Ok(());
+            }
+        }
+        Err(NetlinkError::Interrupted {
+            tries: OBSERVE_TRIES,
+        })
     }
 
     fn header(&mut self, name: &Name) -> Result<Option<TableHeader>, NetlinkError> {

@@ -255,8 +255,9 @@ impl fmt::Display for Name {
 // === impl Label ===
 
 impl Label {
-    /// Any text; double quotes become single ones, control characters spaces, and what is longer
-    /// than [`LABEL_MAX`] bytes is cut off.
+    /// Any text; what the `nft` tool would take for something else is replaced (double quotes by
+    /// single ones, `\` by `/`, `$` by `_`, control characters by spaces), and what is longer than
+    /// [`LABEL_MAX`] bytes is cut off.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let mut label = String::with_capacity(text.len().min(LABEL_MAX));
@@ -266,6 +267,8 @@ impl Label {
             }
             label.push(match c {
                 '"' => '\'',
+                '\\' => '/',
+                '$' => '_',
                 c if c.is_control() => ' ',
                 c => c,
             });
@@ -326,7 +329,7 @@ impl Rule {
             }
             let needed = expr.dependencies();
             for dependency in needed.into_iter().flatten() {
-                if !all.contains(&dependency) {
+                if !dependency.is_latest_in(&all) {
                     all.push(dependency);
                 }
             }
@@ -481,6 +484,18 @@ impl Expr {
     #[must_use]
     pub fn jump(chain: Name) -> Self {
         Self::Verdict(Verdict::Jump(chain))
+    }
+
+    /// Whether this is what the expressions last made sure of, of its kind.
+    fn is_latest_in(&self, exprs: &[Self]) -> bool {
+        let is_of_kind = |expr: &&Self| {
+            matches!(
+                (self, expr),
+                (Self::Nfproto(_), Self::Nfproto(_))
+                    | (Self::L4proto(_), Self::L4proto(Test::Is(_)))
+            )
+        };
+        exprs.iter().rfind(is_of_kind) == Some(self)
     }
 
     /// What an earlier expression of the rule must have made sure of.

@@ -135,6 +135,9 @@ impl Transaction {
 
     /// Adds members; nothing is to be done for none. A member of a map that is there with another
     /// verdict is refused either way.
+    ///
+    /// Ranges must not overlap others of the set: the kernel refuses most of those, but lets some in
+    /// and takes some for another one that is there already.
     pub fn add_elements(
         &mut self,
         set: &Arc<Set>,
@@ -147,7 +150,8 @@ impl Transaction {
         self.push(Command::AddElements(Arc::clone(set), elements, existing))
     }
 
-    /// Deletes members, all of which must be there.
+    /// Deletes members, all of which must be there. Of ranges of several fields the kernel deletes
+    /// whichever covers the first key: name only those that are known to be there.
     pub fn delete_elements(&mut self, set: &Arc<Set>, elements: Vec<Element>) -> &mut Self {
         if elements.is_empty() {
             return self;
