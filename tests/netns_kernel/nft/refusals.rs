@@ -63,6 +63,7 @@ fn net(text: &str) -> Element {
 }
 
 /// Steps on one table, each with what it tries.
+#[expect(clippy::too_many_lines, reason = "one table of steps")]
 fn chains_and_rules() -> Vec<(&'static str, Transaction)> {
     vec![
         ("a chain without a table", t(&|t| t.add_chain(plain("c")))),
@@ -188,6 +189,7 @@ fn chains_and_rules() -> Vec<(&'static str, Transaction)> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "one table of steps")]
 fn sets_and_members() -> Vec<(&'static str, Transaction)> {
     use Existing::{Ignored, Refused};
     let plain_set = Arc::new(of_addresses("s"));
