@@ -91,7 +91,7 @@ fn start(
     proxy.plan(&world.input());
     let mut seen = proxy.observe().unwrap();
     let steps = proxy.changes(&seen, Scope::Everything);
-    let report = proxy.apply(steps, &mut seen);
+    let report = proxy.apply(steps, &mut seen, &|| {});
     (seen, report)
 }
 
@@ -184,7 +184,7 @@ fn one_endpoint_changed_costs_at_most_four_requests_and_no_reading() {
     world.apply_slice(slice("shop", "web", Family::V4, &[10, 77]));
     proxy.plan(&world.input());
     let steps = proxy.changes(&seen, Scope::Touched);
-    let report = proxy.apply(steps, &mut seen);
+    let report = proxy.apply(steps, &mut seen, &|| {});
     assert!(report.failures.is_empty());
     let applied = proxy.kernel_mut().ipvs.applied();
     assert_eq!(applied.len(), 2, "{applied:?}");
@@ -268,7 +268,7 @@ fn a_flushed_table_is_noticed_at_the_next_glance_and_filled_again() {
     assert!(proxy.glance(&seen));
     seen = proxy.observe().unwrap();
     let steps = proxy.changes(&seen, Scope::Everything);
-    let report = proxy.apply(steps, &mut seen);
+    let report = proxy.apply(steps, &mut seen, &|| {});
     assert!(report.failures.is_empty());
     assert_eq!(proxy.kernel_mut().ipvs.observe().unwrap().len(), 6);
 }
@@ -311,7 +311,7 @@ fn without_its_firewall_no_address_appears() {
         }
     }
     let steps = proxy.changes(&seen, Scope::Touched);
-    let report = proxy.apply(steps, &mut seen);
+    let report = proxy.apply(steps, &mut seen, &|| {});
     assert!(report.failures.is_empty());
     assert_eq!(vips(proxy.kernel_mut()).len(), 6);
 }
@@ -329,7 +329,7 @@ fn datagrams_of_an_endpoint_that_went_are_forgotten_and_no_others() {
     world.apply_slice(slice("kube-system", "dns", Family::V4, &[2]));
     proxy.plan(&world.input());
     let steps = proxy.changes(&seen, Scope::Touched);
-    let _ = proxy.apply(steps, &mut seen);
+    let _ = proxy.apply(steps, &mut seen, &|| {});
     let asked = &proxy.kernel_mut().conntrack.asked;
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].orig_dst, "10.96.0.53".parse::<IpAddr>().unwrap());
@@ -349,7 +349,7 @@ fn the_last_endpoint_leaving_refuses_and_the_first_one_opens() {
         world.apply_slice(slice("shop", "web", Family::V4, hosts));
         proxy.plan(&world.input());
         let steps = proxy.changes(&seen, Scope::Touched);
-        let report = proxy.apply(steps, &mut seen);
+        let report = proxy.apply(steps, &mut seen, &|| {});
         assert!(report.failures.is_empty());
         assert_eq!(
             has_member(proxy.kernel_mut(), "kube-router-svip-refuse", &member),
@@ -447,4 +447,28 @@ fn a_new_link_asks_for_a_read_back() {
     world.facts = std::sync::Arc::new(facts);
     proxy.plan(&world.input());
     assert!(proxy.glance(&seen));
+}
+
+#[test]
+fn a_long_list_of_changes_shows_progress_batch_by_batch() {
+    let mut world = world();
+    for number in 20..60 {
+        world.apply_service(service("shop", &format!("many-{number}"), number));
+        let endpoints: Vec<u8> = (1..=100).collect();
+        world.apply_slice(slice(
+            "shop",
+            &format!("many-{number}"),
+            Family::V4,
+            &endpoints,
+        ));
+    }
+    let mut proxy = Proxy::new(kernel());
+    proxy.plan(&world.input());
+    let mut seen = proxy.observe().unwrap();
+    let steps = proxy.changes(&seen, Scope::Everything);
+    let (number, beats) = (steps.len(), std::cell::Cell::new(0));
+    assert!(number > 4000, "{number}");
+    let report = proxy.apply(steps, &mut seen, &|| beats.set(beats.get() + 1));
+    assert!(report.failures.is_empty(), "{:#?}", report.failures);
+    assert!(beats.get() >= number / 1024, "{} beats", beats.get());
 }

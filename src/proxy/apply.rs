@@ -28,6 +28,10 @@ pub enum Withheld {
     NoLink,
 }
 
+/// The most changes of one batch. The kernel can be slow (some 20 ms for a destination that comes
+/// back soon after many went), and a batch must take far less than a watchdog waits.
+const LARGEST: usize = 1024;
+
 /// One pass over a list of changes.
 struct Pass<'a, K> {
     kernel: &'a mut K,
@@ -38,12 +42,14 @@ struct Pass<'a, K> {
     unguarded_addresses: BTreeSet<IpAddr>,
 }
 
-/// Executes the changes in order. `guarded` says that the service firewall is wanted.
+/// Executes the changes in order. `guarded` says that the service firewall is wanted; `beat` is
+/// called after every batch.
 pub(super) fn apply<K: Kernel>(
     kernel: &mut K,
     changes: Vec<Change>,
     seen: &mut Observed,
     guarded: bool,
+    beat: &dyn Fn(),
 ) -> Report<Change> {
     let report = Report {
         applied: 0,
@@ -61,9 +67,10 @@ pub(super) fn apply<K: Kernel>(
     for change in changes {
         if batch
             .first()
-            .is_some_and(|first| batch_of(first) != batch_of(&change))
+            .is_some_and(|first| batch.len() >= LARGEST || batch_of(first) != batch_of(&change))
         {
             pass.run(std::mem::take(&mut batch), guarded);
+            beat();
         }
         batch.push(change);
     }

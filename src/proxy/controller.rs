@@ -76,7 +76,10 @@ impl<K: Kernel> Proxy<K> {
         let steps = removal(&seen);
         let printed = steps.iter().map(ToString::to_string).collect();
         let steps = if dry_run { Vec::new() } else { steps };
-        Ok((printed, apply(&mut self.kernel, steps, &mut seen, false)))
+        Ok((
+            printed,
+            apply(&mut self.kernel, steps, &mut seen, false, &|| {}),
+        ))
     }
 
     /// After a pass: what is as planned needs no further look, and shares the plan's memory.
@@ -158,12 +161,17 @@ impl<K: Kernel> Controller for Proxy<K> {
         changes(&self.plan, seen, scope)
     }
 
-    fn apply(&mut self, steps: Vec<Change>, seen: &mut Observed) -> Report<Change> {
+    fn apply(
+        &mut self,
+        steps: Vec<Change>,
+        seen: &mut Observed,
+        beat: &dyn Fn(),
+    ) -> Report<Change> {
         let guarded = self
             .plan
             .input()
             .is_some_and(|input| input.settings.proxy.service_firewall);
-        let report = apply(&mut self.kernel, steps, seen, guarded);
+        let report = apply(&mut self.kernel, steps, seen, guarded, beat);
         self.settle(seen);
         report
     }

@@ -65,11 +65,13 @@ pub trait Controller {
     /// The ordered steps from what is seen to what is planned. Pure.
     fn changes(&self, seen: &Self::Observed, scope: Scope) -> Vec<Self::Change>;
 
-    /// Executes steps; what worked goes into `seen`, what failed stays touched.
+    /// Executes steps; what worked goes into `seen`, what failed stays touched. `beat` is called
+    /// after every part of a long list: it shows the watchdog that the work goes on.
     fn apply(
         &mut self,
         changes: Vec<Self::Change>,
         seen: &mut Self::Observed,
+        beat: &dyn Fn(),
     ) -> Report<Self::Change>;
 
     /// What sort of step it is, for the count of changes: `add-vip`.

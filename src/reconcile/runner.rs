@@ -179,7 +179,10 @@ impl<C: Controller, B: Inbox<C::Input>> Runner<C, B> {
         if number > 0 {
             self.metrics.count_changes(changes.iter().map(C::kind));
             let began = self.inbox.now();
-            let report = self.controller.apply(changes, seen);
+            let (health, inbox) = (&self.health, &self.inbox);
+            let report = self
+                .controller
+                .apply(changes, seen, &|| health.beat(inbox.now()));
             self.metrics
                 .apply
                 .observe(self.inbox.now().saturating_duration_since(began));

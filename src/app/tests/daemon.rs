@@ -65,7 +65,7 @@ impl Controller for Counting {
             .collect()
     }
 
-    fn apply(&mut self, changes: Vec<Set>, (): &mut ()) -> Report<Set> {
+    fn apply(&mut self, changes: Vec<Set>, (): &mut (), _: &dyn Fn()) -> Report<Set> {
         if let (Some(applied), Some(plan)) = (&self.applied, &self.plan) {
             let _ = applied.send(plan.clone());
         }

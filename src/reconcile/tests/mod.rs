@@ -210,3 +210,13 @@ fn an_apply_that_hangs_starves_the_watchdog() {
         "hungry during the apply and at no other time"
     );
 }
+
+#[test]
+fn a_long_apply_that_goes_on_part_by_part_feeds_the_watchdog() {
+    let world = world([(0, Input(numbers([1]))), (600_000, Stop)]);
+    world.borrow_mut().work = Duration::from_secs(100);
+    world.borrow_mut().parts = 10;
+    run(&world);
+    let world = world.borrow();
+    assert!(world.fed.iter().all(|fed| *fed), "never hungry");
+}

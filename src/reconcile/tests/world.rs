@@ -26,6 +26,8 @@ pub(super) struct World {
     pub(super) panics_left: usize,
     /// How long an apply takes.
     pub(super) work: Duration,
+    /// In how many parts an apply does its work.
+    pub(super) parts: u32,
     pub(super) deadline: Option<Instant>,
     /// What the controller was asked to do, with the milliseconds since the start.
     pub(super) log: Vec<(u128, &'static str)>,
@@ -89,6 +91,7 @@ pub(super) fn world(script: impl IntoIterator<Item = (u64, Event)>) -> Shared {
         unreadable: false,
         panics_left: 0,
         work: Duration::ZERO,
+        parts: 1,
         deadline: None,
         log: Vec::new(),
         board: Arc::new(HealthBoard::new(LIMITS)),
@@ -206,15 +209,25 @@ impl Controller for Counting {
             .collect()
     }
 
-    fn apply(&mut self, changes: Vec<Step>, seen: &mut Numbers) -> Report<Step> {
+    fn apply(&mut self, changes: Vec<Step>, seen: &mut Numbers, beat: &dyn Fn()) -> Report<Step> {
         let mut report = Report {
             applied: 0,
             failures: Vec::new(),
         };
+        let (work, parts) = {
+            let mut world = self.world.borrow_mut();
+            world.note("apply");
+            (world.work, world.parts)
+        };
+        for part in 0..parts {
+            if part > 0 {
+                beat();
+            }
+            let mut world = self.world.borrow_mut();
+            let done = world.now + work / parts;
+            world.pass(done);
+        }
         let world = &mut *self.world.borrow_mut();
-        world.note("apply");
-        let done = world.now + world.work;
-        world.pass(done);
         if world.panics_left > 0 {
             world.panics_left -= 1;
             panic!("index out of bounds");
