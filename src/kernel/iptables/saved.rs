@@ -136,7 +136,7 @@ impl Saved {
         for (name, chain) in &self.chains {
             let is_wanted = own.chains.iter().any(|wanted| wanted.name.as_str() == name);
             if !is_wanted && !is_ours(name) {
-                self.change_guests(name, chain, own, &mut edits);
+                self.change_guests(name, chain, own, &is_ours, &mut edits);
             }
         }
         for guest in &own.guests {
@@ -167,21 +167,40 @@ impl Saved {
     }
 
     /// The guests of one foreign chain: those that stand right stay untouched; if one of the
-    /// first does not, all of the first are set anew.
-    fn change_guests(&self, name: &str, chain: &SavedChain, own: &Own, edits: &mut Vec<Edit>) {
+    /// first does not, all of the first are set anew. Guests of another owner of ours are left
+    /// alone, and may stand before.
+    fn change_guests(
+        &self,
+        name: &str,
+        chain: &SavedChain,
+        own: &Own,
+        is_ours: &impl Fn(&str) -> bool,
+        edits: &mut Vec<Edit>,
+    ) {
         let Ok(name) = ChainName::new(name) else {
             return;
         };
+        let is_others =
+            |rule: &SavedRule| rule.is_ours() && self.leads_elsewhere(rule, own, is_ours);
+        let heads: Vec<(usize, Option<RuleHash>)> = (1..)
+            .zip(&chain.rules)
+            .filter(|(_, rule)| !is_others(rule))
+            .map(|(place, rule)| (place, rule.hash()))
+            .collect();
         let guests = own.guests.iter().filter(|guest| guest.chain == name);
         let (first, last): (Vec<&Guest>, Vec<&Guest>) =
             guests.partition(|guest| guest.position == Position::First);
         let wanted = first.iter().map(|guest| Some(guest.rule.hash()));
-        let mut stands_right = chain.hashes().take(first.len()).eq(wanted);
+        let heads = heads.get(..first.len()).unwrap_or(&heads);
+        let mut stands_right = heads.iter().map(|(_, hash)| *hash).eq(wanted);
         let mut absent = last.clone();
-        let (kept, mut dropped): (Vec<_>, Vec<_>) =
-            self.ours_in(name.as_str()).partition(|(place, rule)| {
-                stands_right && *place <= first.len() || take(&mut absent, rule.hash())
-            });
+        let is_head = |place: usize| heads.iter().any(|(head, _)| *head == place);
+        let mine = self
+            .ours_in(name.as_str())
+            .filter(|(_, rule)| !is_others(rule));
+        let (kept, mut dropped): (Vec<_>, Vec<_>) = mine.partition(|(place, rule)| {
+            stands_right && is_head(*place) || take(&mut absent, rule.hash())
+        });
         // Rules go by text, the first of several like it: a twin of a dropped one is not safe.
         let is_kept = |text: &String| kept.iter().any(|(_, rule)| rule.text == *text);
         if dropped.iter().any(|(_, rule)| is_kept(&rule.text)) {
@@ -197,6 +216,21 @@ impl Saved {
             edits.extend(places.map(|(index, guest)| guest.insert(index + 1)));
         }
         edits.extend(absent.into_iter().map(Guest::append));
+    }
+}
+
+impl Saved {
+    /// Whether a rule jumps to a chain that is not this owner's.
+    fn leads_elsewhere(
+        &self,
+        rule: &SavedRule,
+        own: &Own,
+        is_ours: &impl Fn(&str) -> bool,
+    ) -> bool {
+        rule.target().is_some_and(|target| {
+            let is_own = own.chains.iter().any(|chain| chain.name.as_str() == target);
+            self.chains.contains_key(&target) && !is_ours(&target) && !is_own
+        })
     }
 }
 
@@ -254,6 +288,14 @@ impl SavedRule {
     pub fn is_ours(&self) -> bool {
         let comment = self.comment.as_deref();
         comment.is_some_and(|text| text.starts_with(COMMENT_PREFIX))
+    }
+
+    /// The chain or verdict that the rule leads to.
+    #[must_use]
+    pub fn target(&self) -> Option<String> {
+        let mut words = split_words(&self.text).into_iter();
+        words.find(|word| word == "-j" || word == "-g")?;
+        words.next()
     }
 
     #[must_use]

@@ -285,6 +285,56 @@ proptest! {
 }
 
 #[test]
+fn two_owners_share_a_chain_and_leave_each_other_alone() {
+    let owner = |name: &str| Own {
+        table: Table::Filter,
+        chains: vec![Chain {
+            name: ChainName::new(name).unwrap(),
+            rules: Vec::new(),
+        }],
+        guests: vec![Guest {
+            chain: ChainName::new("INPUT").unwrap(),
+            position: Position::First,
+            rule: Rule::new("", &format!("-j {name}"), "first of all"),
+        }],
+    };
+    let (one, other) = (owner("KUBE-ROUTER-SERVICES"), owner("KUBE-ROUTER-INPUT"));
+    let edits = |tables: &mut FakeIptables, own: &Own| {
+        let name = own.chains[0].name.as_str().to_owned();
+        let saved = tables.save(Table::Filter).unwrap();
+        saved.changes(own, |chain: &str| chain == name)
+    };
+    let mut tables = FakeIptables::new();
+    for round in 0..3 {
+        for own in [&one, &other, &one] {
+            let edits = edits(&mut tables, own);
+            tables.restore(&[edits]).unwrap();
+        }
+        assert!(edits(&mut tables, &one).is_empty(), "round {round}");
+        assert!(edits(&mut tables, &other).is_empty(), "round {round}");
+        let saved = tables.save(Table::Filter).unwrap();
+        let places: Vec<usize> = saved.ours_in("INPUT").map(|(place, _)| place).collect();
+        assert_eq!(places, [1, 2], "round {round}");
+        tables.insert_foreign(Table::Filter, "INPUT", 1, "-p 99 -j DROP");
+    }
+    // One goes for good, the other stays.
+    let gone = Own {
+        chains: Vec::new(),
+        guests: Vec::new(),
+        ..one.clone()
+    };
+    let saved = tables.save(Table::Filter).unwrap();
+    let removal = saved.changes(&gone, |chain: &str| chain == "KUBE-ROUTER-SERVICES");
+    tables.restore(&[removal]).unwrap();
+    let saved = tables.save(Table::Filter).unwrap();
+    let left: Vec<Option<String>> = saved
+        .ours_in("INPUT")
+        .map(|(_, rule)| rule.target())
+        .collect();
+    assert_eq!(left, [Some("KUBE-ROUTER-INPUT".to_owned())]);
+}
+
+#[test]
 fn a_hundred_thousand_damaged_outputs_do_no_harm() {
     const LETTERS: &[u8] = b"*:-# \"\\[]\nA";
     let (mut chance, mut read) = (Chance(11), 0_u32);
