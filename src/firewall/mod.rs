@@ -7,6 +7,7 @@
 //! An owner whose chains come and go keeps a [`Wanted`] instead, which remembers what of it moved;
 //! [`changes`] compares it with what stands, [`walk`] says what it does to a packet.
 
+mod backend;
 mod change;
 mod machine;
 mod name;
@@ -14,6 +15,7 @@ mod render;
 mod rules;
 mod wanted;
 
+pub use backend::{Applied, Backend, Failed, Fault, Names, Outcome, Withheld, Xtables, apply};
 pub use change::{Change, Seen, changes};
 pub use machine::{Hook, Packet, Payload, Step, Tracked, Verdict, walk};
 pub use name::Name;

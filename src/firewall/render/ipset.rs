@@ -30,6 +30,20 @@ pub fn set_type(kind: SetKind) -> SetType {
     }
 }
 
+/// Our kind of a type of ipset's; `None` for one that we never make.
+#[must_use]
+pub(crate) fn kind_of(kind: SetType) -> Option<SetKind> {
+    Some(match kind {
+        SetType::HashIp => SetKind::Address,
+        SetType::HashIpPort => SetKind::AddressPort,
+        SetType::HashNet => SetKind::Prefix,
+        SetType::HashIpPortNet => SetKind::AddressPortPrefix,
+        SetType::HashNetPort => SetKind::PrefixPort,
+        SetType::HashNetNet => SetKind::AddressPair,
+        SetType::Foreign => return None,
+    })
+}
+
 /// The set of one family, sized for its members.
 ///
 /// # Errors

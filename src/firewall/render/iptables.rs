@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::firewall::{
-    Action, Chain, ConnectionState, Direction, IcmpType, Jump, LOG_GROUP, LOG_PER_MINUTE, Match,
-    MulticastListener, Ruleset, SERVED, Table,
+    Action, Chain, ConnectionState, Direction, Dispatch, IcmpType, Jump, LOG_GROUP, LOG_PER_MINUTE,
+    Match, MulticastListener, Name, Ruleset, SERVED, Table,
 };
 use crate::kernel::iptables::object::{self, ChainName, Guest, Own, Position};
 use crate::net::Family;
@@ -84,7 +84,9 @@ fn kernel_table(table: Table) -> object::Table {
     }
 }
 
-fn chain_of(chain: &Chain, family: Family) -> Option<object::Chain> {
+/// A chain as the tools know it; `None` where they would not take its name.
+#[must_use]
+pub(crate) fn chain_of(chain: &Chain, family: Family) -> Option<object::Chain> {
     let rules = chain.rules.iter().map(|rule| {
         let mut matches = conditions(&rule.matches, family);
         if matches!(rule.action, Action::Log(_)) {
@@ -105,7 +107,26 @@ fn chain_of(chain: &Chain, family: Family) -> Option<object::Chain> {
     })
 }
 
-fn guest(jump: &Jump, family: Family) -> Option<Guest> {
+/// The chain of a dispatch: a rule for each target, with the set of the addresses that go there.
+#[must_use]
+pub(crate) fn dispatch(
+    dispatch: Dispatch,
+    targets: impl Iterator<Item = (String, Name)>,
+) -> Option<object::Chain> {
+    let end = ends(&[dispatch.direction]);
+    let rules = targets.map(|(set, chain)| {
+        let matches = format!("-m set --match-set {set} {end}");
+        object::Rule::new(&matches, &format!("-j {chain}"), "")
+    });
+    Some(object::Chain {
+        name: ChainName::new(dispatch.name.as_str()).ok()?,
+        rules: rules.collect(),
+    })
+}
+
+/// A rule in a built-in chain; `None` where the tools would not take its name.
+#[must_use]
+pub(crate) fn guest(jump: &Jump, family: Family) -> Option<Guest> {
     Some(Guest {
         chain: ChainName::new(jump.from).ok()?,
         position: if jump.first {

@@ -195,9 +195,11 @@ impl Saved {
         let mut stands_right = heads.iter().map(|(_, hash)| *hash).eq(wanted);
         let mut absent = last.clone();
         let is_head = |place: usize| heads.iter().any(|(head, _)| *head == place);
-        let mine = self
-            .ours_in(name.as_str())
-            .filter(|(_, rule)| !is_others(rule));
+        // A jump to a chain of ours is ours whoever made it: an earlier version, or upstream.
+        let leads_here = |rule: &SavedRule| rule.target().is_some_and(|target| is_ours(&target));
+        let mine = (1..)
+            .zip(&chain.rules)
+            .filter(|(_, rule)| rule.is_ours() && !is_others(rule) || leads_here(rule));
         let (kept, mut dropped): (Vec<_>, Vec<_>) = mine.partition(|(place, rule)| {
             stands_right && is_head(*place) || take(&mut absent, rule.hash())
         });

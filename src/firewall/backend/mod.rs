@@ -1,0 +1,51 @@
+//! What carries changes out: nftables, or ipset with iptables.
+
+mod apply;
+mod xtables;
+
+pub use apply::{Applied, Failed, Withheld, apply};
+pub use xtables::{Names, Xtables};
+
+use std::error::Error;
+
+use crate::firewall::{Change, Seen, Wanted};
+
+/// Why the packet filter could not be read or changed.
+pub type Fault = Box<dyn Error + Send + Sync>;
+
+/// What became of one step.
+#[derive(Debug)]
+pub enum Outcome {
+    Done,
+    /// The kernel refused this very step; the same step will be refused again.
+    Refused(Fault),
+    /// The step does not fit what stands: somebody else changed it, and it must be read again.
+    Stale(Fault),
+    /// Not carried out, because of another step or a passing trouble.
+    Left(Fault),
+}
+
+/// One way to program the packet filter of the kernel.
+pub trait Backend {
+    /// `nftables`, `iptables (nft)`.
+    fn name(&self) -> String;
+
+    /// Reads what of ours stands; compares chains with the wanted ones.
+    ///
+    /// # Errors
+    /// Where a part can't be read.
+    fn observe(&mut self, wanted: &Wanted) -> Result<Seen, Fault>;
+
+    /// Carries the steps out in order, all at once where it can; one outcome per step.
+    fn run(&mut self, steps: &[Change], wanted: &Wanted) -> Vec<Outcome>;
+
+    /// Whether somebody else changed what is ours since the last read-back, as far as the kernel
+    /// tells.
+    fn is_meddled_with(&mut self) -> bool;
+
+    /// Takes everything of ours away; `false` where there was nothing.
+    ///
+    /// # Errors
+    /// With what is left.
+    fn remove(&mut self) -> Result<bool, Fault>;
+}
