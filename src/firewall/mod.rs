@@ -15,7 +15,9 @@ mod render;
 mod rules;
 mod wanted;
 
-pub use backend::{Applied, Backend, Failed, Fault, Names, Outcome, Withheld, Xtables, apply};
+pub use backend::{
+    Applied, Backend, Failed, Fault, Names, Nftables, Outcome, Withheld, Xtables, apply,
+};
 pub use change::{Change, Seen, changes};
 pub use machine::{Hook, Packet, Payload, Step, Tracked, Verdict, walk};
 pub use name::Name;

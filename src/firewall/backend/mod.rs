@@ -1,9 +1,11 @@
 //! What carries changes out: nftables, or ipset with iptables.
 
 mod apply;
+mod nft;
 mod xtables;
 
 pub use apply::{Applied, Failed, Withheld, apply};
+pub use nft::Nftables;
 pub use xtables::{Names, Xtables};
 
 use std::error::Error;

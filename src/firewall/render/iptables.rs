@@ -204,28 +204,7 @@ fn ends(directions: &[Direction]) -> String {
 }
 
 fn icmp(kind: IcmpType, family: Family) -> String {
-    // By number: the two tools and their versions print names differently.
-    let number = match (family, kind) {
-        (Family::V4, IcmpType::EchoReply) => 0,
-        (Family::V4, IcmpType::EchoRequest) => 8,
-        (Family::V4, IcmpType::TimeExceeded) => 11,
-        (Family::V4, IcmpType::ParameterProblem) => 12,
-        (Family::V4, _) => 3,
-        (Family::V6, IcmpType::DestinationUnreachable) => 1,
-        (Family::V6, IcmpType::PacketTooBig) => 2,
-        (Family::V6, IcmpType::TimeExceeded) => 3,
-        (Family::V6, IcmpType::ParameterProblem) => 4,
-        (Family::V6, IcmpType::EchoRequest) => 128,
-        (Family::V6, IcmpType::EchoReply) => 129,
-        (Family::V6, IcmpType::MulticastListener(MulticastListener::Query)) => 130,
-        (Family::V6, IcmpType::MulticastListener(MulticastListener::Report)) => 131,
-        (Family::V6, IcmpType::MulticastListener(MulticastListener::Done)) => 132,
-        (Family::V6, IcmpType::MulticastListener(MulticastListener::ReportV2)) => 143,
-        (Family::V6, IcmpType::RouterSolicitation) => 133,
-        (Family::V6, IcmpType::RouterAdvertisement) => 134,
-        (Family::V6, IcmpType::NeighbourSolicitation) => 135,
-        (Family::V6, IcmpType::NeighbourAdvertisement) => 136,
-    };
+    let number = super::icmp::number(kind, family);
     match family {
         Family::V4 => format!("-p icmp -m icmp --icmp-type {number}"),
         Family::V6 => format!("-p ipv6-icmp -m icmp6 --icmpv6-type {number}"),
