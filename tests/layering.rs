@@ -32,7 +32,11 @@ const ROOMS: &[Row] = &[
     ("kernel::sysctl", 1, ""),
     ("model", 2, "net delta kernel::ipvs::object"),
     ("config", 2, "net"),
-    ("firewall", 2, "net delta kernel::ipset kernel::iptables"),
+    (
+        "firewall",
+        2,
+        "net delta kernel::ipset kernel::iptables kernel::nft",
+    ),
     (
         "watch",
         3,
@@ -147,8 +151,9 @@ fn is_pure(file: &str) -> bool {
         .any(|folder| folder == "plan" || folder == "model" || folder == "delta")
         || ["change.rs", "object.rs"].contains(&name)
         || file == "reconcile/pacer.rs"
-        || file.starts_with("firewall/rules")
-        || file.starts_with("firewall/render")
+        || ["rules", "render", "machine", "wanted", "name"]
+            .iter()
+            .any(|part| file.starts_with(&format!("firewall/{part}")))
 }
 
 /// Whether the path has the words of `name`, from its start on or (for `Instant::now`) anywhere.

@@ -12,6 +12,8 @@
 
 #[path = "netns_kernel/conntrack.rs"]
 mod conntrack;
+#[path = "netns_kernel/firewall.rs"]
+mod firewall;
 #[path = "netns_kernel/ipset.rs"]
 mod ipset;
 #[path = "netns_kernel/iptables.rs"]

@@ -133,7 +133,7 @@ impl<T: Tables> Nftables<T> {
         seen.jumps = jumps_stand.then(|| wanted.jumps.clone());
     }
 
-    fn see_set(&mut self, held: &ObservedSet, seen: &mut Seen) {
+    fn see_set(&mut self, held: &ObservedSet, wanted: &Wanted, seen: &mut Seen) {
         let named = render::parse(&held.set.name).filter(|_| !held.is_foreign);
         let dispatch = named.and_then(|(name, _)| {
             let mut all = self.dispatches.iter();
@@ -153,7 +153,8 @@ impl<T: Tables> Nftables<T> {
             .iter()
             .filter_map(|element| render::member(element, &held.set))
             .collect();
-        if members.len() < held.elements.len() || held.foreign_elements > 0 {
+        let is_mixed = members.len() < held.elements.len() || held.foreign_elements > 0;
+        if is_mixed && wanted.members.get(&key).is_some() {
             // Left out of what is seen, so that it is made anew.
             self.mixed.insert(key);
         } else {
@@ -453,7 +454,7 @@ impl<T: Tables> Backend for Nftables<T> {
             return Err(Foreign { table, port }.into());
         }
         for held in table.sets.values() {
-            self.see_set(held, &mut seen);
+            self.see_set(held, wanted, &mut seen);
         }
         self.see_chains(&table, wanted, &mut seen);
         Ok(seen)

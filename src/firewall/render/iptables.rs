@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::firewall::{
     Action, Chain, ConnectionState, Direction, Dispatch, IcmpType, Jump, LOG_GROUP, LOG_PER_MINUTE,
-    Match, MulticastListener, Name, Ruleset, SERVED, Table,
+    Match, Name, Ruleset, SERVED, Table,
 };
 use crate::kernel::iptables::object::{self, ChainName, Guest, Own, Position};
 use crate::net::Family;

@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::object::{Definition, Entry, Listed, Selector, SetName};
+use super::object::{Definition, Entry, Listed, Selector, SetName, SetType};
 use super::{Error, Existing, Reason, Refusal, Sets};
+use crate::net::Family;
 
 /// A kernel's sets without a kernel.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +15,8 @@ pub struct FakeIpset {
     sets: BTreeMap<SetName, (Definition, BTreeSet<Entry>)>,
     /// Sets that rules refer to: they cannot be destroyed.
     pub referenced: BTreeSet<SetName>,
+    /// Types that the kernel was built without.
+    pub missing_types: BTreeSet<SetType>,
     /// Calls that changed something or tried to.
     pub calls: usize,
 }
@@ -68,6 +71,10 @@ impl Sets for FakeIpset {
             entries: entries.iter().filter(|_| with_members).copied().collect(),
         });
         Ok(listed.collect())
+    }
+
+    fn has_type(&mut self, kind: SetType, _: Family) -> Result<bool, Error> {
+        Ok(!self.missing_types.contains(&kind))
     }
 
     fn create(&mut self, definition: &Definition) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::object::{Definition, Entry, Listed, Selector, SetName, SetType};
 use super::wire::{self, Verb};
-use super::{Error, Existing, Refusal, Sets};
+use super::{ERR_FIND_TYPE, Error, Existing, Refusal, Sets};
 use crate::kernel::netlink::{Socket, Stats};
 use crate::net::Family;
 
@@ -145,6 +145,14 @@ impl Sets for Ipset {
             set.entries.sort_unstable();
         }
         Ok(sets)
+    }
+
+    fn has_type(&mut self, kind: SetType, family: Family) -> Result<bool, Error> {
+        match self.revision(kind, family) {
+            Ok(_) => Ok(true),
+            Err(Error::NoType { source, .. }) if source.errno() == Some(ERR_FIND_TYPE) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn create(&mut self, definition: &Definition) -> Result<(), Error> {

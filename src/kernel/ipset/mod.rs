@@ -20,6 +20,7 @@ use std::fmt;
 use crate::kernel::netlink::NetlinkError;
 use crate::net::Family;
 
+const ERR_FIND_TYPE: i32 = 4098;
 const ERR_BUSY: i32 = 4100;
 const ERR_EXIST_SETNAME2: i32 = 4101;
 const ERR_TYPE_MISMATCH: i32 = 4102;
@@ -93,6 +94,9 @@ pub enum Existing {
 pub trait Sets {
     /// Sets with or without their members, by name.
     fn list(&mut self, selector: &Selector, with_members: bool) -> Result<Vec<Listed>, Error>;
+
+    /// Whether the kernel has sets of this type; a module for it is loaded if there is one.
+    fn has_type(&mut self, kind: SetType, family: Family) -> Result<bool, Error>;
 
     fn create(&mut self, definition: &Definition) -> Result<(), Error>;
 

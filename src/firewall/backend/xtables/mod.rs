@@ -15,9 +15,10 @@ use self::pods::{PodSet, PodSets};
 use super::{Backend, Fault, Outcome};
 use crate::firewall::render::{ipset as sets, iptables as rules};
 use crate::firewall::{
-    Action, ChainKey, Change, Dispatch, Jump, Member, Name, Seen, SetDef, SetKey, TargetKey, Wanted,
+    Action, Chain, ChainKey, Change, Dispatch, Jump, Match, Member, Name, Seen, SetDef, SetKey,
+    SetKind, TargetKey, Wanted,
 };
-use crate::kernel::ipset::{Listed, Selector, Sets};
+use crate::kernel::ipset::{Listed, Selector, SetType, Sets};
 use crate::kernel::iptables::{
     Chain as TableChain, Edit, Own, RuleHash, RuleTables, Saved, Table, TableEdits,
 };
@@ -45,6 +46,8 @@ pub struct Xtables<S, T> {
     names: Names,
     /// What stands of the dispatches.
     pods: PodSets,
+    /// Whether the kernel has sets of pairs (`hash:net,net`); some are built without.
+    has_pairs: ByFamily<bool>,
 }
 
 /// No tools for a family that is wanted.
@@ -81,7 +84,40 @@ impl<S: Sets, T: RuleTables> Xtables<S, T> {
             iptables,
             names,
             pods: PodSets::default(),
+            has_pairs: ByFamily::default(),
         }
+    }
+
+    /// The chain without the rules for which the kernel has no sets: those only admit a pod to
+    /// itself, so that what is left refuses more.
+    fn fitted(&self, chain: &Chain, family: Family) -> Option<TableChain> {
+        if *self.has_pairs.get(family) {
+            return rules::chain_of(chain, family);
+        }
+        let mut chain = chain.clone();
+        chain.rules.retain(|rule| {
+            let asks_pairs = |condition: &Match| matches!(condition, Match::InSet { set, .. } if set.kind == SetKind::AddressPair);
+            !rule.matches.iter().any(asks_pairs)
+        });
+        rules::chain_of(&chain, family)
+    }
+
+    /// Sets that can't be made here count as standing.
+    fn see_missing_kinds(&mut self, wanted: &Wanted, seen: &mut Seen) -> Result<(), Fault> {
+        for family in Family::ALL {
+            let has = self.ipset.has_type(SetType::HashNetNet, family)?;
+            *self.has_pairs.get_mut(family) = has;
+        }
+        for (key, members) in wanted.members.iter() {
+            if !self.can_hold(key) {
+                seen.sets.insert(*key, members.iter().copied().collect());
+            }
+        }
+        Ok(())
+    }
+
+    fn can_hold(&self, key: &SetKey) -> bool {
+        key.def.kind != SetKind::AddressPair || *self.has_pairs.get(key.family)
     }
 
     fn tools(&mut self, family: Family) -> Result<&mut T, Fault> {
@@ -151,7 +187,7 @@ impl<S: Sets, T: RuleTables> Xtables<S, T> {
             }
             let key = ChainKey { family, name };
             let right = wanted.chains.get(&key).filter(|chain| {
-                let rendered = rules::chain_of(chain, family);
+                let rendered = self.fitted(chain, family);
                 rendered.is_some_and(|chain| stands(&chain, held.hashes()))
             });
             seen.chains.insert(key, right.cloned());
@@ -242,6 +278,7 @@ impl<S: Sets, T: RuleTables> Backend for Xtables<S, T> {
     fn observe(&mut self, wanted: &Wanted) -> Result<Seen, Fault> {
         let mut seen = Seen::default();
         self.see_sets(&mut seen)?;
+        self.see_missing_kinds(wanted, &mut seen)?;
         let mut jumps_stand = true;
         for family in Family::ALL {
             let is_wanted = wanted.jumps.iter().any(|(of, _)| *of == family);

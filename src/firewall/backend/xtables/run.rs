@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::pods::PodSet;
-use super::{Fault, Outcome, Xtables, rules, sets};
+use super::{Fault, Outcome, Xtables, sets};
 use crate::firewall::{
     Action, Chain, Change, Dispatch, Jump, Match, Member, Name, SERVED, SetDef, SetKey, Wanted,
 };
@@ -77,6 +77,14 @@ impl<S: Sets, T: RuleTables> Run<'_, S, T> {
             return;
         };
         match step {
+            Change::AddSet(key, _)
+            | Change::AddMembers(key, _)
+            | Change::DelMembers(key, _)
+            | Change::DelSet(key)
+                if !self.room.can_hold(key) =>
+            {
+                self.tell(position, key.family, Ok(()));
+            }
             Change::AddSet(key, members) => {
                 let done = self.make_set(key, members);
                 self.tell(position, key.family, done);
@@ -209,7 +217,7 @@ impl<S: Sets, T: RuleTables> Run<'_, S, T> {
     // --- chains and dispatches ---
 
     fn queue_chain(&mut self, position: usize, family: Family, chain: &Arc<Chain>) {
-        let Some(rendered) = rules::chain_of(chain, family) else {
+        let Some(rendered) = self.room.fitted(chain, family) else {
             let reason = format!("{} is no name of a chain", chain.name);
             return self.tell(position, family, Err(Outcome::Refused(reason.into())));
         };
@@ -371,7 +379,7 @@ impl<S: Sets, T: RuleTables> Run<'_, S, T> {
         let text = error.to_string();
         for position in &queue.steps {
             let alone = match steps.get(*position) {
-                Some(Change::SetChain(_, chain)) if is_lasting => rules::chain_of(chain, family),
+                Some(Change::SetChain(_, chain)) if is_lasting => self.room.fitted(chain, family),
                 _ => None,
             };
             // A chain that nothing leads to does no harm, and shows whether it is the one.
