@@ -8,6 +8,7 @@ use crate::cli::{CleanupArgs, Exit};
 use crate::config::{self, Config};
 use crate::model::NodeFacts;
 use crate::net::ByFamily;
+use crate::netpol::{self, Netpol};
 use crate::proxy::{HostKernel, Proxy};
 use crate::reconcile::with_causes;
 use crate::watch::{Host, NodeObject, node_facts};
@@ -30,6 +31,14 @@ pub fn cleanup(
             return Ok(Exit::BadConfig);
         }
     };
+    // Before the proxy's sets, which rules of policies read.
+    let (steps, faults) = Netpol::cleanup(&mut netpol::HostKernel::new(), args.dry_run);
+    for step in steps {
+        writeln!(out, "{step}")?;
+    }
+    for (kind, fault) in &faults {
+        writeln!(err, "kube-router: {}: {}", kind.name(), with_causes(&**fault))?;
+    }
     let kernel = match HostKernel::open() {
         Ok(kernel) => kernel,
         Err(error) => {
@@ -59,7 +68,7 @@ pub fn cleanup(
             with_causes(&*failure.reason)
         )?;
     }
-    Ok(if report.failures.is_empty() {
+    Ok(if report.failures.is_empty() && faults.is_empty() {
         Exit::Success
     } else {
         Exit::Failure

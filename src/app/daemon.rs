@@ -11,11 +11,12 @@ use tokio::time::{sleep_until, timeout};
 use tracing::{error, info, warn};
 
 use super::notes::Notes;
+use super::slots::Slots;
 use super::systemd::{Dialogue, Word};
 use crate::config::{Config, LogLevel};
 use crate::model::{NodeFacts, Note, Service, Snapshot};
-use crate::proxy::{Input, Settings};
-use crate::reconcile::{Ended, HealthBoard, Slot};
+use crate::proxy::Settings;
+use crate::reconcile::{Ended, HealthBoard};
 use crate::watch::Lost;
 
 /// How long a controller may take to finish the pass it is in.
@@ -64,14 +65,11 @@ pub(super) struct Daemon<Load, SetLevel, Say> {
     /// Tells the service manager.
     pub(super) say: Say,
     pub(super) board: Arc<HealthBoard>,
-    pub(super) slot: Slot<Input>,
+    pub(super) slots: Slots,
     pub(super) feeds: Feeds,
     pub(super) signals: mpsc::Receiver<Signal>,
     pub(super) ended: mpsc::Receiver<Ended>,
-    /// How many controllers there are to wait for at the end.
-    pub(super) controllers: usize,
     pub(super) dialogue: Dialogue,
-    pub(super) settings: Arc<Settings>,
     /// What was left out or made up so far.
     pub(super) notes: Notes,
     pub(super) began: Instant,
@@ -153,12 +151,7 @@ where
             made_up,
         );
         if let (Some(snapshot), Some(facts)) = (snapshot, facts) {
-            let settings = Arc::clone(&self.settings);
-            self.slot.put(Input {
-                snapshot,
-                facts,
-                settings,
-            });
+            self.slots.put(&snapshot, &facts);
         }
     }
 
@@ -171,7 +164,9 @@ where
             Lost::Link => true,
             Lost::Address(vip) => is_wanted(vip),
         } {
-            self.slot.foreign_change();
+            if let Some(proxy) = &self.slots.proxy {
+                proxy.slot.foreign_change();
+            }
             while self.feeds.lost.try_recv().is_ok() {}
         }
     }
@@ -256,10 +251,9 @@ where
             ));
         }
         (self.set_level)(new.log.level);
-        let settings = settings(&new);
+        let means_something = self.slots.configure(&new);
         self.config = new;
-        if *self.settings != settings {
-            self.settings = Arc::new(settings);
+        if means_something {
             self.feed();
         }
         None
@@ -271,9 +265,9 @@ where
             Word::Stopping,
             Word::Status("stopping; the data path stays in place".into()),
         ]);
-        self.slot.stop();
+        self.slots.stop();
         let all_ended = async {
-            for _ in 0..self.controllers {
+            for _ in 0..self.slots.len() {
                 self.ended.recv().await;
             }
         };

@@ -16,6 +16,7 @@ mod plan;
 mod privileges;
 mod run;
 mod scrape;
+mod slots;
 mod systemd;
 
 #[cfg(test)]

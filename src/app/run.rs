@@ -12,9 +12,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
-use super::daemon::{Daemon, End, Feeds, Signal, now, settings};
+use super::daemon::{Daemon, End, Feeds, Signal, now};
 use super::log::Log;
 use super::notes::Notes;
+use super::slots::Slots;
 use super::systemd::{self, Dialogue};
 use super::{privileges, scrape};
 use crate::cli::{Exit, RunArgs};
@@ -23,6 +24,7 @@ use crate::http::{self, Limits, Site};
 use crate::kernel::ipvs::Ipvs;
 use crate::metrics::{Ages, ControllerMetrics, Histogram, Kind, Registry};
 use crate::model::NodeFacts;
+use crate::netpol::{self, Netpol};
 use crate::proxy::{HostKernel, Input, OpenError, Proxy};
 use crate::reconcile::{
     Ended, HealthBoard, HealthLimits, PartHealth, Slot, Supervision, spawn, with_causes,
@@ -158,22 +160,23 @@ async fn serve(config: Config, sources: Sources, log: &Arc<Log>) -> Result<End, 
         node_fault: cluster.node_fault.clone(),
         lost: cluster.lost,
     };
-    let slot = Slot::new();
+    let slots = Slots::new(&config);
     let (ended, all_ended) = mpsc::channel(1);
-    if config.proxy.enabled {
-        start_proxy(&slot, &board, &registry, ended.clone())?;
+    if let Some(fed) = &slots.proxy {
+        start_proxy(&fed.slot, &board, &registry, ended.clone())?;
         collect(&registry, &feeds);
+    }
+    if let Some(fed) = &slots.netpol {
+        start_netpol(&fed.slot, &board, &registry, ended.clone())?;
     }
     listeners.serve(&config, &board, &registry);
     let daemon = Daemon {
-        settings: Arc::new(settings(&config)),
-        controllers: usize::from(config.proxy.enabled),
         config,
         load: move || load(&sources),
         set_level: |level| log.set_level(level),
         say: systemd::say,
         board,
-        slot,
+        slots,
         feeds,
         signals,
         ended: all_ended,
@@ -223,6 +226,42 @@ fn start_proxy(
             metrics,
         },
         // Nobody listens any more only when the process ends anyway.
+        move |end| drop(ended.blocking_send(end)),
+    )?;
+    Ok(())
+}
+
+fn start_netpol(
+    slot: &Slot<netpol::Input>,
+    board: &HealthBoard,
+    registry: &Registry,
+    ended: mpsc::Sender<Ended>,
+) -> io::Result<()> {
+    let part = board.part("netpol", now());
+    let metrics = Arc::new(ControllerMetrics::new("netpol"));
+    registry.add_controller(Arc::clone(&metrics), ages(part.clone()));
+    let passes = Arc::clone(&metrics);
+    registry.add(move |text| {
+        const SYNC: &str = "controller_iptables_sync_time";
+        const CHAINS: &str = "controller_policy_chains_sync_time";
+        text.family(SYNC, Kind::Histogram, "Time it took for controller to sync iptables");
+        text.histogram(SYNC, &[], &passes.pass);
+        text.family(
+            CHAINS,
+            Kind::Histogram,
+            "Time it took for controller to sync policy chains",
+        );
+        text.histogram(CHAINS, &[], &passes.plan);
+    });
+    let slot = slot.clone();
+    spawn(
+        || Ok(Netpol::new(netpol::HostKernel::new())),
+        move || slot.inbox(),
+        |input: &netpol::Input| input.settings.sync_period,
+        Supervision {
+            health: part,
+            metrics,
+        },
         move |end| drop(ended.blocking_send(end)),
     )?;
     Ok(())

@@ -318,6 +318,7 @@ impl fmt::Display for Change {
                     more => write!(f, " and {more} more"),
                 }
             }
+            Self::SetJumps(jumps) if jumps.is_empty() => f.write_str("remove jumps"),
             Self::SetJumps(jumps) => {
                 f.write_str("set jumps")?;
                 for (family, jump) in jumps {

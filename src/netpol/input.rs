@@ -1,7 +1,9 @@
 //! What network policy reads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::config::NetpolBackend;
 use crate::model::{NodeFacts, Snapshot};
 use crate::net::ByFamily;
 
@@ -14,6 +16,9 @@ pub struct Settings {
     pub default_deny: bool,
     /// Send a copy of refused packets to whoever reads them.
     pub log_drops: bool,
+    pub backend: NetpolBackend,
+    /// How often the kernel is read back and repaired.
+    pub sync_period: Duration,
 }
 
 /// Immutable values behind `Arc`s; equal identity means nothing changed.

@@ -4,8 +4,12 @@
 //! the first three, and the sets `kube-router-local-pods`, `kube-router-self`, `KUBE-SRC-*` and
 //! `KUBE-DST-*`.
 
+mod controller;
 mod input;
+mod kernel;
 pub mod plan;
 
+pub use controller::{Change, Netpol, Observed, Withheld};
 pub use input::{Input, Settings};
+pub use kernel::{HostKernel, Kernel, Kind, TABLE};
 pub use plan::Plan;

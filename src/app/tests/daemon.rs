@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::app::daemon::{Daemon, End, Feeds, Signal, now, settings};
+use crate::app::slots::{Fed, Slots};
 use crate::app::notes::Notes;
 use crate::app::systemd::{Dialogue, Word};
 use crate::config::{self, Config};
@@ -153,15 +154,22 @@ fn lab(panics: bool) -> Lab {
     let period = |input: &Input| input.settings.proxy.sync_period;
     spawn(make, move || inboxes.inbox(), period, shared, tell).unwrap();
     let (running, next) = (config(""), Arc::new(Mutex::new(Ok(config("")))));
+    let proxy = Fed {
+        slot,
+        settings: Arc::new(settings(&running)),
+    };
+    let slots = Slots {
+        proxy: Some(proxy),
+        netpol: None,
+    };
     let load = Arc::clone(&next);
     let daemon = Daemon {
-        settings: Arc::new(settings(&running)),
         config: running,
         load: move || load.lock().unwrap().clone(),
         set_level: |_| {},
         say: move |words: &[Word]| words.iter().for_each(|word| drop(say.send(word.clone()))),
         board: Arc::clone(&board),
-        slot,
+        slots,
         feeds: Feeds {
             snapshot: snapshots,
             facts: facts_seen,
@@ -172,7 +180,6 @@ fn lab(panics: bool) -> Lab {
         },
         signals: signals_seen,
         ended: all_ended,
-        controllers: 1,
         dialogue: Dialogue::new(None),
         notes: Notes::default(),
         began: now(),

@@ -447,6 +447,7 @@ impl<T: Tables> Backend for Nftables<T> {
         self.strays.clear();
         self.mixed.clear();
         let Some(table) = table else {
+            seen.jumps = wanted.jumps.is_empty().then(Vec::new);
             return Ok(seen);
         };
         if let Ownership::Other(port) = table.header.ownership {

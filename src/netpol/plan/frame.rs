@@ -39,6 +39,13 @@ const INGRESS: Dispatch = Dispatch {
     direction: Direction::Destination,
 };
 
+/// The chains that are always there.
+pub const CHAINS: &[Name] = &[NETPOL, INPUT, FORWARD, OUTPUT];
+/// Chains of isolations; the second is what upstream's chains of pods begin with.
+pub const CHAIN_PREFIXES: &[&str] = &["KUBE-NWPLCY-", "KUBE-POD-FW-"];
+pub const DISPATCHES: &[Dispatch] = &[EGRESS, INGRESS];
+pub const SETS: &[SetDef] = &[LOCAL_PODS, SELF];
+
 /// Without these a network does not work (RFC 1812, RFC 4890).
 const NEEDED_V4: &[IcmpType] = &[
     IcmpType::DestinationUnreachable,

@@ -33,7 +33,7 @@ use crate::net::{Family, Prefix};
 use crate::netpol::plan::parts::Parts;
 use crate::netpol::{Input, Settings};
 
-pub use frame::{LOCAL_PODS, SELF};
+pub use frame::{CHAIN_PREFIXES, CHAINS, DISPATCHES, LOCAL_PODS, SELF, SETS};
 
 /// What a policy isolates a pod from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

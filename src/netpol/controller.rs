@@ -1,0 +1,335 @@
+//! The controller: keeps the plan, knows what the kernel holds, and carries the difference out.
+
+use std::fmt;
+
+use crate::firewall::{self, Backend, Change as RuleChange, Fault, Seen};
+use crate::net::{ByFamily, Family};
+use crate::netpol::kernel::{Kernel, Kind};
+use crate::netpol::{Input, Plan};
+use crate::reconcile::{Controller, Failure, ObserveError, Report, Scope};
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    Rules(RuleChange),
+    /// Lets frames between ports of a bridge pass the rules.
+    FilterBridge(Family),
+    /// Takes away what the other backend left, now that this one's rules stand.
+    Retire(Kind),
+}
+
+/// What the kernel is believed to hold.
+#[derive(Debug, Default)]
+pub struct Observed {
+    pub rules: Seen,
+    pub bridge: ByFamily<Option<bool>>,
+    /// The backend whose rules, if any, are to go.
+    retiring: Option<Kind>,
+}
+
+/// Network policy on this node.
+pub struct Netpol<K> {
+    kernel: K,
+    plan: Plan,
+    backend: Option<(Kind, Box<dyn Backend>)>,
+    /// Backends that were found empty or were emptied by this process.
+    retired: Option<Kind>,
+    unfiltered: Vec<Family>,
+}
+
+/// A step that waits for others.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("withheld: the rules of the new backend do not all stand yet")]
+pub struct Withheld;
+
+/// Nothing is known to plan for yet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no input yet")]
+struct NoInput;
+
+// === impl Netpol ===
+
+impl<K: Kernel> Netpol<K> {
+    #[must_use]
+    pub fn new(kernel: K) -> Self {
+        Self {
+            kernel,
+            plan: Plan::default(),
+            backend: None,
+            retired: None,
+            unfiltered: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn current(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub fn kernel_mut(&mut self) -> &mut K {
+        &mut self.kernel
+    }
+
+    /// Removes everything of ours, or with `dry_run` nothing; needs neither a cluster nor a daemon.
+    /// What is or would be taken away, and what did not work, by the backend's name.
+    pub fn cleanup(kernel: &mut K, dry_run: bool) -> (Vec<String>, Vec<(Kind, Fault)>) {
+        let (mut steps, mut failures) = (Vec::new(), Vec::new());
+        let nothing = Plan::default();
+        for kind in [Kind::Nftables, Kind::Iptables] {
+            let removed = kernel.open(kind).and_then(|mut room| {
+                let seen = room.observe(nothing.wanted())?;
+                let gone = firewall::changes(nothing.wanted(), &seen, false);
+                steps.extend(gone.iter().map(|step| format!("{}: {step}", kind.name())));
+                if !dry_run {
+                    room.remove()?;
+                }
+                Ok(())
+            });
+            failures.extend(removed.err().map(|fault| (kind, fault)));
+        }
+        (steps, failures)
+    }
+
+    /// The backend that the configuration asks for, opened if it is another one than before.
+    fn choose(&mut self) -> Result<(), Fault> {
+        let settings = self.plan.input().map(|input| &input.settings);
+        let wanted = settings.ok_or(NoInput)?.backend;
+        let kind = match (Kind::wanted(wanted), &self.backend) {
+            (Some(kind), _) => kind,
+            (None, Some((kind, _))) => *kind,
+            (None, None) => self.kernel.best(),
+        };
+        if !matches!(&self.backend, Some((held, _)) if *held == kind) {
+            self.backend = Some((kind, self.kernel.open(kind)?));
+            if self.retired == Some(kind) {
+                self.retired = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, seen: &Observed) {
+        let seen = &seen.rules;
+        let wanted = self.plan.wanted_mut();
+        for key in wanted.chains.touched().clone() {
+            let held = seen.chains.get(&key).and_then(Option::as_ref);
+            if wanted.chains.get(&key) == held && (held.is_some() || !seen.chains.contains_key(&key))
+            {
+                wanted.chains.settle(&key);
+            }
+        }
+        for key in wanted.targets.touched().clone() {
+            if wanted.targets.get(&key) == seen.targets.get(&key) {
+                wanted.targets.settle(&key);
+            }
+        }
+        let sets: Vec<_> = wanted.members.touched().keys().copied().collect();
+        for key in sets {
+            let is_settled = match (wanted.members.get(&key), seen.sets.get(&key)) {
+                (None, None) => true,
+                (Some(want), Some(held)) => {
+                    let touched = wanted.members.touched().get(&key);
+                    touched
+                        .into_iter()
+                        .flatten()
+                        .all(|member| want.contains(member) == held.contains(member))
+                }
+                _ => false,
+            };
+            if is_settled {
+                wanted.members.settle(&key);
+            }
+        }
+    }
+
+    fn families(&self) -> impl Iterator<Item = Family> + use<K> {
+        let families = self.plan.input().map(|input| input.settings.families);
+        let families = families.unwrap_or_default();
+        Family::ALL
+            .into_iter()
+            .filter(move |family| *families.get(*family))
+    }
+
+    /// Rules that stand in the way of the old ones are enough to take those away.
+    fn retire(&mut self, kind: Kind) -> Result<(), Fault> {
+        self.kernel.open(kind)?.remove()?;
+        self.retired = Some(kind);
+        Ok(())
+    }
+}
+
+impl<K: Kernel> Controller for Netpol<K> {
+    type Input = Input;
+    type Observed = Observed;
+    type Change = Change;
+
+    const NAME: &'static str = "netpol";
+
+    fn plan(&mut self, input: &Input) {
+        self.plan.update(input);
+    }
+
+    fn observe(&mut self) -> Result<Observed, ObserveError> {
+        let failed = |what| move |source| ObserveError { what, source };
+        self.choose().map_err(failed("the packet filter"))?;
+        let Some((kind, backend)) = &mut self.backend else {
+            return Err(failed("the packet filter")(NoInput.into()));
+        };
+        let other = kind.other();
+        let rules = backend
+            .observe(self.plan.wanted())
+            .map_err(failed("rules of network policy"))?;
+        let mut seen = Observed {
+            rules,
+            bridge: ByFamily::default(),
+            retiring: (self.retired != Some(other)).then_some(other),
+        };
+        self.unfiltered.clear();
+        for family in self.families() {
+            let filtered = self.kernel.bridge_is_filtered(family);
+            let filtered = filtered.map_err(failed("bridge settings"))?;
+            *seen.bridge.get_mut(family) = filtered;
+            if filtered.is_none() {
+                self.unfiltered.push(family);
+            }
+        }
+        Ok(seen)
+    }
+
+    fn changes(&self, seen: &Observed, scope: Scope) -> Vec<Change> {
+        let touched_only = scope == Scope::Touched;
+        let rules = firewall::changes(self.plan.wanted(), &seen.rules, touched_only);
+        let bridge = self
+            .families()
+            .filter(|family| *seen.bridge.get(*family) == Some(false))
+            .map(Change::FilterBridge);
+        bridge
+            .chain(rules.into_iter().map(Change::Rules))
+            .chain(seen.retiring.map(Change::Retire))
+            .collect()
+    }
+
+    fn apply(
+        &mut self,
+        steps: Vec<Change>,
+        seen: &mut Observed,
+        beat: &dyn Fn(),
+    ) -> Report<Change> {
+        let mut report = Report {
+            applied: 0,
+            failures: Vec::new(),
+        };
+        let mut rules = Vec::new();
+        let mut retire = None;
+        for step in steps {
+            match step {
+                Change::Rules(step) => rules.push(step),
+                Change::Retire(kind) => retire = Some(kind),
+                Change::FilterBridge(family) => match self.kernel.filter_bridge(family) {
+                    Ok(()) => {
+                        *seen.bridge.get_mut(family) = Some(true);
+                        report.applied += 1;
+                    }
+                    Err(reason) => report.failures.push(Failure {
+                        change: step,
+                        reason,
+                    }),
+                },
+            }
+        }
+        if let Some((_, backend)) = &mut self.backend {
+            let wanted = self.plan.wanted();
+            let applied = firewall::apply(&mut **backend, rules, wanted, &mut seen.rules, beat);
+            report.applied += applied.done;
+            let failures = applied.failures.into_iter().map(|failed| Failure {
+                change: Change::Rules(failed.step),
+                reason: failed.reason,
+            });
+            report.failures.extend(failures);
+        }
+        if let Some(kind) = retire {
+            let change = Change::Retire(kind);
+            if report.failures.is_empty() {
+                match self.retire(kind) {
+                    Ok(()) => seen.retiring = None,
+                    Err(reason) => report.failures.push(Failure { change, reason }),
+                }
+            } else {
+                let reason = Withheld.into();
+                report.failures.push(Failure { change, reason });
+            }
+        }
+        self.settle(seen);
+        report
+    }
+
+    /// Where the kernel tells of changes by others, at once; a backend that was changed by the
+    /// configuration is opened with the next read-back.
+    fn glance(&mut self, _: &Observed) -> bool {
+        let wanted = self.plan.input().map(|input| input.settings.backend);
+        let wanted = wanted.and_then(Kind::wanted);
+        self.backend.as_mut().is_some_and(|(kind, backend)| {
+            wanted.is_some_and(|wanted| wanted != *kind) || backend.is_meddled_with()
+        })
+    }
+
+    fn kind(change: &Change) -> &'static str {
+        match change {
+            Change::Rules(step) => step.kind(),
+            Change::FilterBridge(_) => "filter-bridge",
+            Change::Retire(_) => "retire",
+        }
+    }
+
+    fn summary(&self) -> String {
+        let counts = self.plan.counts();
+        format!(
+            "{} policies, {} of them for {} pods here",
+            counts.policies, counts.policies_here, counts.pods_here
+        )
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let unfiltered = self.unfiltered.iter().map(|family| {
+            format!(
+                "kernel setting net.bridge.bridge-nf-call-{}: missing: load br_netfilter, or \
+                 policies do not apply between pods of this node ({family})",
+                match family {
+                    Family::V4 => "iptables",
+                    Family::V6 => "ip6tables",
+                }
+            )
+        });
+        let notes = self.plan.notes();
+        notes
+            .iter()
+            .map(ToString::to_string)
+            .chain(unfiltered)
+            .collect()
+    }
+}
+
+impl<K> fmt::Debug for Netpol<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Netpol")
+            .field("backend", &self.backend.as_ref().map(|(kind, _)| kind))
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Change ===
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rules(step) => step.fmt(f),
+            Self::FilterBridge(Family::V4) => {
+                f.write_str("sysctl -w net.bridge.bridge-nf-call-iptables=1")
+            }
+            Self::FilterBridge(Family::V6) => {
+                f.write_str("sysctl -w net.bridge.bridge-nf-call-ip6tables=1")
+            }
+            Self::Retire(kind) => write!(f, "remove what {} left", kind.name()),
+        }
+    }
+}

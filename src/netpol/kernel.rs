@@ -1,0 +1,148 @@
+//! What the controller asks of the kernel besides rules.
+
+use crate::config::NetpolBackend;
+use crate::firewall::{Backend, Fault, Names, Nftables, Xtables};
+use crate::kernel::ipset::Ipset;
+use crate::kernel::iptables::Iptables;
+use crate::kernel::nft::{self, Monitor, Nft, Tables};
+use crate::kernel::sysctl::{Key, Parameters, Sysctl};
+use crate::net::{ByFamily, Family};
+use crate::netpol::plan::{CHAINS, CHAIN_PREFIXES, DISPATCHES, SETS};
+
+/// The table that is ours, in family `inet`.
+pub const TABLE: &str = "kube-router-netpol";
+
+/// The way in which rules are programmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Nftables,
+    Iptables,
+}
+
+/// The kernel, or one that a test made.
+pub trait Kernel {
+    /// # Errors
+    /// Where the kernel or the host lacks what it needs.
+    fn open(&mut self, kind: Kind) -> Result<Box<dyn Backend>, Fault>;
+
+    /// What `auto` means here.
+    fn best(&mut self) -> Kind;
+
+    /// Whether frames between ports of a bridge pass the rules of a family; `None` where the
+    /// kernel has no such switch.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    fn bridge_is_filtered(&mut self, family: Family) -> Result<Option<bool>, Fault>;
+
+    /// # Errors
+    /// Where it can't be set.
+    fn filter_bridge(&mut self, family: Family) -> Result<(), Fault>;
+}
+
+/// The kernel of the calling thread's network namespace.
+#[derive(Debug)]
+pub struct HostKernel {
+    sysctl: Sysctl,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Nftables => Self::Iptables,
+            Self::Iptables => Self::Nftables,
+        }
+    }
+
+    /// As the configuration names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nftables => "nftables",
+            Self::Iptables => "iptables",
+        }
+    }
+
+    /// `None` for `auto`.
+    #[must_use]
+    pub fn wanted(backend: NetpolBackend) -> Option<Self> {
+        match backend {
+            NetpolBackend::Auto => None,
+            NetpolBackend::Nftables => Some(Self::Nftables),
+            NetpolBackend::Iptables => Some(Self::Iptables),
+        }
+    }
+}
+
+// === impl HostKernel ===
+
+impl HostKernel {
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            sysctl: Sysctl::new(),
+        }
+    }
+}
+
+impl Default for HostKernel {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Kernel for HostKernel {
+    fn open(&mut self, kind: Kind) -> Result<Box<dyn Backend>, Fault> {
+        Ok(match kind {
+            Kind::Nftables => {
+                let nft = Nft::open()?;
+                let mut monitor = Monitor::open(nft::Name::new(TABLE)?)?;
+                monitor.leave_out(nft.port()?)?;
+                Box::new(Nftables::new(nft, TABLE, DISPATCHES, Some(monitor))?)
+            }
+            Kind::Iptables => {
+                let tools = ByFamily {
+                    v4: Iptables::open(Family::V4).ok(),
+                    v6: Iptables::open(Family::V6).ok(),
+                };
+                let names = Names {
+                    chains: CHAINS,
+                    chain_prefixes: CHAIN_PREFIXES,
+                    dispatches: DISPATCHES,
+                    sets: SETS,
+                };
+                Box::new(Xtables::new(Ipset::open()?, tools, names))
+            }
+        })
+    }
+
+    /// nftables wherever the kernel speaks it.
+    fn best(&mut self) -> Kind {
+        let speaks = Nft::open().and_then(|mut nft| nft.tables());
+        if speaks.is_ok() {
+            Kind::Nftables
+        } else {
+            Kind::Iptables
+        }
+    }
+
+    fn bridge_is_filtered(&mut self, family: Family) -> Result<Option<bool>, Fault> {
+        let value = self.sysctl.read(&bridge_key(family)?)?;
+        Ok(value.map(|value| value == "1"))
+    }
+
+    fn filter_bridge(&mut self, family: Family) -> Result<(), Fault> {
+        Ok(self.sysctl.write(&bridge_key(family)?, "1")?)
+    }
+}
+
+fn bridge_key(family: Family) -> Result<Key, Fault> {
+    Ok(Key::new(match family {
+        Family::V4 => "net/bridge/bridge-nf-call-iptables",
+        Family::V6 => "net/bridge/bridge-nf-call-ip6tables",
+    })?)
+}
