@@ -53,9 +53,10 @@ const ROOMS: &[Row] = &[
 
 const PROXY: &str = "net delta metrics model config firewall reconcile kernel::ipvs kernel::rtnl \
                      kernel::ipset kernel::iptables kernel::conntrack kernel::sysctl";
-const NETPOL: &str = "net delta metrics model config firewall reconcile";
-const APP: &str = "net delta metrics model config firewall watch reconcile proxy http cli \
-                   kernel::ipvs kernel::rtnl";
+const NETPOL: &str = "net delta metrics model config firewall reconcile kernel::nft \
+                      kernel::ipset kernel::iptables kernel::sysctl";
+const APP: &str = "net delta metrics model config firewall watch reconcile proxy netpol http \
+                   cli kernel::ipvs kernel::rtnl";
 
 /// Edges within one layer; everything else goes downwards.
 const WITHIN_A_LAYER: &[(&str, &str)] = &[

@@ -37,7 +37,12 @@ pub fn cleanup(
         writeln!(out, "{step}")?;
     }
     for (kind, fault) in &faults {
-        writeln!(err, "kube-router: {}: {}", kind.name(), with_causes(&**fault))?;
+        writeln!(
+            err,
+            "kube-router: {}: {}",
+            kind.name(),
+            with_causes(&**fault)
+        )?;
     }
     let kernel = match HostKernel::open() {
         Ok(kernel) => kernel,

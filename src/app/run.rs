@@ -244,7 +244,11 @@ fn start_netpol(
     registry.add(move |text| {
         const SYNC: &str = "controller_iptables_sync_time";
         const CHAINS: &str = "controller_policy_chains_sync_time";
-        text.family(SYNC, Kind::Histogram, "Time it took for controller to sync iptables");
+        text.family(
+            SYNC,
+            Kind::Histogram,
+            "Time it took for controller to sync iptables",
+        );
         text.histogram(SYNC, &[], &passes.pass);
         text.family(
             CHAINS,

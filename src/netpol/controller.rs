@@ -113,7 +113,8 @@ impl<K: Kernel> Netpol<K> {
         let wanted = self.plan.wanted_mut();
         for key in wanted.chains.touched().clone() {
             let held = seen.chains.get(&key).and_then(Option::as_ref);
-            if wanted.chains.get(&key) == held && (held.is_some() || !seen.chains.contains_key(&key))
+            if wanted.chains.get(&key) == held
+                && (held.is_some() || !seen.chains.contains_key(&key))
             {
                 wanted.chains.settle(&key);
             }

@@ -5,9 +5,9 @@ use crate::firewall::{Backend, Fault, Names, Nftables, Xtables};
 use crate::kernel::ipset::Ipset;
 use crate::kernel::iptables::Iptables;
 use crate::kernel::nft::{self, Monitor, Nft, Tables};
-use crate::kernel::sysctl::{Key, Parameters, Sysctl};
+use crate::kernel::sysctl::{self, Key, Parameters, Sysctl};
 use crate::net::{ByFamily, Family};
-use crate::netpol::plan::{CHAINS, CHAIN_PREFIXES, DISPATCHES, SETS};
+use crate::netpol::plan::{CHAIN_PREFIXES, CHAINS, DISPATCHES, SETS};
 
 /// The table that is ours, in family `inet`.
 pub const TABLE: &str = "kube-router-netpol";
@@ -131,8 +131,11 @@ impl Kernel for HostKernel {
     }
 
     fn bridge_is_filtered(&mut self, family: Family) -> Result<Option<bool>, Fault> {
-        let value = self.sysctl.read(&bridge_key(family)?)?;
-        Ok(value.map(|value| value == "1"))
+        match self.sysctl.read(&bridge_key(family)?) {
+            Ok(value) => Ok(Some(value == "1")),
+            Err(sysctl::Error::Missing(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn filter_bridge(&mut self, family: Family) -> Result<(), Fault> {

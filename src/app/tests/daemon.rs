@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::app::daemon::{Daemon, End, Feeds, Signal, now, settings};
-use crate::app::slots::{Fed, Slots};
 use crate::app::notes::Notes;
+use crate::app::slots::{Fed, Slots};
 use crate::app::systemd::{Dialogue, Word};
 use crate::config::{self, Config};
 use crate::metrics::ControllerMetrics;
@@ -154,12 +154,9 @@ fn lab(panics: bool) -> Lab {
     let period = |input: &Input| input.settings.proxy.sync_period;
     spawn(make, move || inboxes.inbox(), period, shared, tell).unwrap();
     let (running, next) = (config(""), Arc::new(Mutex::new(Ok(config("")))));
-    let proxy = Fed {
-        slot,
-        settings: Arc::new(settings(&running)),
-    };
+    let settings = Arc::new(settings(&running));
     let slots = Slots {
-        proxy: Some(proxy),
+        proxy: Some(Fed { slot, settings }),
         netpol: None,
     };
     let load = Arc::clone(&next);

@@ -60,6 +60,8 @@ fn input(pods: Vec<Pod>, policies: Vec<NetworkPolicy>) -> Input {
             families: ByFamily { v4: true, v6: true },
             default_deny: false,
             log_drops: false,
+            backend: crate::config::NetpolBackend::Auto,
+            sync_period: std::time::Duration::from_secs(300),
         }),
     }
 }
@@ -123,7 +125,7 @@ fn a_policy_lets_its_peers_in_on_its_ports_and_nobody_else() {
         Verdict::Accept
     );
     let (chain, policies) = plan.isolation(&db.name, Flow::Ingress).unwrap();
-    assert_eq!(policies, [policy.name.clone()]);
+    assert_eq!(policies, std::slice::from_ref(&policy.name));
     let judged = plan.judged(chain).unwrap();
     assert_eq!(
         (judged.flow, judged.pods),
