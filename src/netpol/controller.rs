@@ -32,7 +32,7 @@ pub struct Netpol<K> {
     kernel: K,
     plan: Plan,
     backend: Option<(Kind, Box<dyn Backend>)>,
-    /// Backends that were found empty or were emptied by this process.
+    /// The backend that was found empty or was emptied by this process.
     retired: Option<Kind>,
     unfiltered: Vec<Family>,
 }
@@ -151,7 +151,18 @@ impl<K: Kernel> Netpol<K> {
             .filter(move |family| *families.get(*family))
     }
 
-    /// Rules that stand in the way of the old ones are enough to take those away.
+    /// Whether a backend that is not used holds anything of ours. One that can't be opened here
+    /// was never used.
+    fn has_left(&mut self, kind: Kind) -> bool {
+        let Ok(mut room) = self.kernel.open(kind) else {
+            return false;
+        };
+        let nothing = Plan::default();
+        let seen = room.observe(nothing.wanted());
+        seen.is_ok_and(|seen| !firewall::changes(nothing.wanted(), &seen, false).is_empty())
+    }
+
+    /// Its rules go once those of the other backend stand.
     fn retire(&mut self, kind: Kind) -> Result<(), Fault> {
         self.kernel.open(kind)?.remove()?;
         self.retired = Some(kind);
@@ -180,6 +191,9 @@ impl<K: Kernel> Controller for Netpol<K> {
         let rules = backend
             .observe(self.plan.wanted())
             .map_err(failed("rules of network policy"))?;
+        if self.retired != Some(other) && !self.has_left(other) {
+            self.retired = Some(other);
+        }
         let mut seen = Observed {
             rules,
             bridge: ByFamily::default(),

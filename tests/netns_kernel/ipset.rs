@@ -20,6 +20,18 @@ const KINDS: [SetType; 6] = [
     SetType::HashNetNet,
 ];
 
+/// The types that this kernel has; some are built without pairs of nets. The lab's has all.
+fn kinds(sets: &mut Ipset) -> Vec<SetType> {
+    let (here, missing): (Vec<_>, Vec<_>) = KINDS
+        .into_iter()
+        .partition(|kind| sets.has_type(*kind, Family::V4).unwrap());
+    if !missing.is_empty() {
+        assert_eq!(missing, [SetType::HashNetNet]);
+        eprintln!("NOT RUN for {missing:?}: this kernel has no such sets");
+    }
+    here
+}
+
 fn name(text: &str) -> SetName {
     SetName::new(text).unwrap()
 }
@@ -58,7 +70,7 @@ fn members(set: &str) -> BTreeSet<String> {
 fn the_tool_lists_what_was_filled_in_for_every_type_and_family() {
     in_namespace(|| {
         let mut sets = Ipset::open().unwrap();
-        for kind in KINDS {
+        for kind in kinds(&mut sets) {
             for family in Family::ALL {
                 let set = name(if family == Family::V4 {
                     "kube-t"
@@ -108,7 +120,7 @@ fn the_tool_lists_what_was_filled_in_for_every_type_and_family() {
 fn commands_are_what_the_tool_restores() {
     in_namespace(|| {
         let mut sets = Ipset::open().unwrap();
-        for kind in KINDS {
+        for kind in kinds(&mut sets) {
             for family in Family::ALL {
                 let definition = Definition::sized_for(name("by-tool"), kind, family, 5);
                 let entries: Vec<Entry> = (1..=5).map(|n| entry(kind, family, n)).collect();

@@ -68,7 +68,15 @@ fn every_thread_of_the_daemon_has_two_capabilities_and_no_more() {
             std::thread::Builder::new().name("kr-controller".into()),
         );
         let (release, wait) = mpsc::channel::<()>();
-        let handle = controller.spawn(move || wait.recv()).unwrap();
+        // A thread has its name once it runs.
+        let (begin, begun) = mpsc::channel();
+        let handle = controller
+            .spawn(move || {
+                begin.send(()).unwrap();
+                wait.recv()
+            })
+            .unwrap();
+        begun.recv().unwrap();
         for n in 0..4 {
             let seen = seen.0.clone();
             runtime.spawn_blocking(move || seen.send(n).unwrap());
