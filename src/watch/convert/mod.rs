@@ -8,6 +8,7 @@ mod intern;
 mod namespace;
 mod node;
 mod notes;
+mod peer;
 mod pod;
 mod policy;
 mod selector;
