@@ -19,7 +19,7 @@ use crate::selector::Selector;
 use crate::shared::{self, Shared};
 use crate::status::Status;
 use crate::store::Target;
-use crate::watch::{self, Ask, Watch};
+use crate::watch::{Ask, Watch};
 use crate::wire::Switch;
 use crate::write::{Part, Patch};
 
@@ -200,14 +200,11 @@ fn list(
     taken: Option<Taken>,
 ) -> Result<Reply, Status> {
     let selector = selector(kind, namespace, query)?;
-    let limit = query
-        .get("limit")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
+    let limit = query.number("limit")?;
     let page = match query.get("continue") {
         Some(token) => page::next(&shared.store, token, limit)?,
         None => {
-            let cached = check_list_version(shared, query)?;
+            let cached = page::is_cached(&shared.store, query)?;
             page::first(
                 &shared.store,
                 kind,
@@ -218,38 +215,6 @@ fn list(
     };
     let garbage = taken.is_some_and(|taken| taken.kind == FaultKind::Garbage);
     Ok(reply::list(kind, page, garbage))
-}
-
-/// Checks `resourceVersion` and its match rule; whether the list comes from the cache, which knows no chunks.
-fn check_list_version(shared: &Shared, query: &Query) -> Result<bool, Status> {
-    let refuse = |text: &str| {
-        Err(Status::invalid(format!(
-            "ListOptions.meta.k8s.io \"\" is invalid: {text}"
-        )))
-    };
-    if query.get("sendInitialEvents").is_some() {
-        return refuse("sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list");
-    }
-    let asked = watch::parse_revision(query.get("resourceVersion"))?;
-    let now = shared.store.revision();
-    match query.get("resourceVersionMatch") {
-        Some(_) if query.get("resourceVersion").is_none() => refuse(
-            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
-        ),
-        Some("Exact") if asked == 0 => refuse(
-            "resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-        ),
-        Some("Exact") if asked < now => Err(Status::too_old(asked, now)),
-        Some("Exact" | "NotOlderThan") | None if asked > now => Err(Status::new(
-            504,
-            "Timeout",
-            format!("Too large resource version: {asked}, current: {now}"),
-        )),
-        Some("Exact" | "NotOlderThan") | None => Ok(query.get("resourceVersion") == Some("0")),
-        Some(other) => refuse(&format!(
-            "resourceVersionMatch: Unsupported value: {other:?}"
-        )),
-    }
 }
 
 fn start_watch(
@@ -282,10 +247,20 @@ async fn create(
             .unwrap_or("")
             .to_owned()
     };
+    if !call.unbound && !named("/metadata/resourceVersion").is_empty() {
+        let why = "resourceVersion should not be set on objects to be created";
+        return Err(Status::new(500, "", why));
+    }
+    let own = named("/metadata/namespace");
+    if kind.namespaced && namespace.is_some_and(|one| !own.is_empty() && own != one) {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
     let namespace = match namespace {
         _ if !kind.namespaced => String::new(),
         Some(namespace) => namespace.to_owned(),
-        None if call.unbound => Some(named("/metadata/namespace"))
+        None if call.unbound => Some(own)
             .filter(|name| !name.is_empty())
             .unwrap_or_else(|| "default".to_owned()),
         None => return Err(method_not_allowed()),
@@ -344,6 +319,9 @@ async fn patch(
     let body = read_body(&call.media, call.unbound, request).await?;
     let (patch, create) = match (media, body) {
         ("application/json-patch+json", Value::Array(steps)) => (Patch::Json(steps), false),
+        ("application/json-patch+json", _) => {
+            return Err(Status::bad_request("a JSON patch is an array of steps"));
+        }
         ("application/merge-patch+json" | "application/strategic-merge-patch+json", body) => {
             (Patch::Merge(body), false)
         }

@@ -37,7 +37,8 @@ pub(crate) async fn read_body(
 ) -> Result<Value, Status> {
     let bytes = read_bytes(request).await?;
     let yaml = media.ends_with("yaml");
-    if media == "application/vnd.kubernetes.protobuf" {
+    let known = ["", "application/json"].contains(&media) || media.contains("patch");
+    if !known && !yaml && !lenient {
         return Err(Status::new(
             415,
             "UnsupportedMediaType",

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::kinds::{KINDS, Kind};
 use crate::reply::{self, Reply};
-use crate::status::Status;
 
 /// Paths that need no credentials, as the real server's `system:public-info-viewer`.
 pub(crate) fn is_public(path: &str) -> bool {
@@ -25,7 +24,7 @@ pub(crate) fn answer(path: &str) -> Reply {
         ),
         "/apis" => reply::json(200, &groups()),
         _ => resources(path).map_or_else(
-            || reply::refusal(&Status::no_such_path()),
+            || reply::text(404, "404 page not found\n"),
             |found| reply::json(200, &found),
         ),
     }

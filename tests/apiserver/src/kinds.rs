@@ -17,6 +17,10 @@ pub struct Kind {
     pub status: bool,
     /// Field paths that field selectors may name, beyond `metadata.name` and `metadata.namespace`.
     pub fields: &'static [&'static str],
+    /// Whether a client may create an object with a status.
+    pub status_on_create: bool,
+    /// What a bookmark's object holds beside its metadata, as JSON: the empty fields that the real server writes.
+    pub hollow: &'static str,
     /// Whether PUT creates a missing object, as the real server does for some kinds.
     pub create_on_put: bool,
     /// Whether PUT must name the resourceVersion that it replaces.
@@ -46,6 +50,8 @@ const BASE: Kind = Kind {
     kind: "",
     namespaced: true,
     status: false,
+    status_on_create: false,
+    hollow: "{}",
     fields: &[],
     create_on_put: false,
     conditional_put: false,
@@ -57,13 +63,16 @@ pub static KINDS: &[Kind] = &[
         plural: "services",
         kind: "Service",
         status: true,
+        hollow: r#"{"spec": {}, "status": {"loadBalancer": {}}}"#,
         fields: &["spec.clusterIP", "spec.type"],
+        create_on_put: true,
         ..BASE
     },
     Kind {
         plural: "pods",
         kind: "Pod",
         status: true,
+        hollow: r#"{"spec": {"containers": null}, "status": {}}"#,
         fields: &[
             "spec.nodeName",
             "status.phase",
@@ -77,6 +86,7 @@ pub static KINDS: &[Kind] = &[
         kind: "Node",
         namespaced: false,
         status: true,
+        status_on_create: true,
         fields: &["spec.unschedulable"],
         ..BASE
     },
@@ -85,6 +95,7 @@ pub static KINDS: &[Kind] = &[
         kind: "Namespace",
         namespaced: false,
         status: true,
+        hollow: r#"{"spec": {}, "status": {}}"#,
         fields: &["status.phase"],
         ..BASE
     },
@@ -104,6 +115,7 @@ pub static KINDS: &[Kind] = &[
         group: "discovery.k8s.io",
         plural: "endpointslices",
         kind: "EndpointSlice",
+        hollow: r#"{"addressType": "", "endpoints": null, "ports": null}"#,
         ..BASE
     },
     Kind {
@@ -127,6 +139,13 @@ pub(crate) fn by_plural(group: &str, version: &str, plural: &str) -> Option<&'st
     KINDS
         .iter()
         .find(|kind| kind.group == group && kind.version == version && kind.plural == plural)
+}
+
+/// Whether there is anything in this group and version.
+pub(crate) fn is_served(group: &str, version: &str) -> bool {
+    KINDS
+        .iter()
+        .any(|kind| kind.group == group && kind.version == version)
 }
 
 /// The resource with this kind, whatever the group.

@@ -12,10 +12,12 @@
 
 mod api;
 mod apply;
+mod ask;
 mod big;
 mod body;
 mod control;
 mod discovery;
+mod everywhere;
 mod faults;
 mod kinds;
 mod kubeconfig;
@@ -37,13 +39,15 @@ mod watch;
 mod wire;
 mod write;
 
+pub use ask::{Answer, Ask};
 pub use big::{big_cluster, big_pods};
+pub use everywhere::{ApiServer, servers};
 pub use faults::{Fault, FaultKind};
 pub use kinds::{KINDS, Kind};
 pub use kubeconfig::Credentials;
 pub use manifests::read_folder;
 pub use pki::Identity;
-pub use real::{ApiServer, RealApiServer};
+pub use real::RealApiServer;
 pub use server::{Failure, Options, TestApiServer};
 pub use shared::{AuthMode, Request};
 pub use status::Status;

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use crate::kinds::Kind;
 use crate::object::Object;
+use crate::route::Query;
 use crate::selector::Selector;
 use crate::status::Status;
 use crate::store::Store;
+use crate::watch;
 
 /// Snapshots kept for lists that were begun; the oldest go first.
 const KEPT: usize = 64;
@@ -75,6 +77,34 @@ impl Snapshot {
             next: (left > 0).then(|| format!("{:x}.{end:x}", self.id)),
             remaining: (left > 0 && self.everything).then_some(left),
         }
+    }
+}
+
+/// Checks `resourceVersion` and its match rule; whether the list comes from the cache, which knows no chunks.
+pub(crate) fn is_cached(store: &Store, query: &Query) -> Result<bool, Status> {
+    let refuse = |text: &str| {
+        Err(Status::invalid(format!(
+            "ListOptions.meta.k8s.io \"\" is invalid: {text}"
+        )))
+    };
+    if query.get("sendInitialEvents").is_some() {
+        return refuse("sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list");
+    }
+    let asked = watch::parse_revision(query.get("resourceVersion"))?;
+    let now = store.revision();
+    match query.get("resourceVersionMatch") {
+        Some(_) if query.get("resourceVersion").is_none() => refuse(
+            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
+        ),
+        Some("Exact") if asked == 0 => refuse(
+            "resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+        ),
+        Some("Exact") if asked < now => Err(Status::too_old(asked, now)),
+        Some("Exact" | "NotOlderThan") | None if asked > now => Err(Status::too_large(asked, now)),
+        Some("Exact" | "NotOlderThan") | None => Ok(query.get("resourceVersion") == Some("0")),
+        Some(other) => refuse(&format!(
+            "resourceVersionMatch: Unsupported value: {other:?}"
+        )),
     }
 }
 

@@ -5,56 +5,23 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConnection, StreamOwned};
-
+use crate::ask::{self, Answer, Ask, connect};
+use crate::everywhere::ApiServer;
 use crate::kubeconfig::{Credentials, kubeconfig};
 use crate::pki::Pki;
-use crate::server::{Failure, TestApiServer};
+use crate::server::Failure;
 
 const TOKEN: &str = "test-token";
 /// Waits between two looks at a server that starts, and how many looks it gets: a minute on a busy machine.
 const LOOK: Duration = Duration::from_millis(100);
 const LOOKS: u32 = 900;
-/// Longest silence of a server that was asked something.
-const SILENCE: Duration = Duration::from_secs(5);
-
-/// What the tests of semantics need of a server, ours or the real one.
-pub trait ApiServer: Send + Sync {
-    /// Name for messages.
-    fn name(&self) -> &'static str;
-    /// YAML of a kubeconfig.
-    fn kubeconfig(&self, credentials: Credentials) -> String;
-    /// Makes everything before now unusable to watches and to later chunks of lists.
-    fn forget_history(&self);
-    /// Whether `sendInitialEvents` is served.
-    fn has_streaming_lists(&self) -> bool;
-}
-
-impl ApiServer for TestApiServer {
-    fn name(&self) -> &'static str {
-        "test-apiserver"
-    }
-
-    fn kubeconfig(&self, credentials: Credentials) -> String {
-        Self::kubeconfig(self, credentials)
-    }
-
-    fn forget_history(&self) {
-        self.compact();
-    }
-
-    fn has_streaming_lists(&self) -> bool {
-        true
-    }
-}
 
 /// A running kube-apiserver and its etcd.
 #[derive(Debug)]
@@ -66,7 +33,8 @@ pub struct RealApiServer {
     etcd_port: u16,
     /// Of Kubernetes 1.x.
     minor: u32,
-    etcd: Ended,
+    streaming_lists: AtomicBool,
+    etcd: Mutex<Ended>,
     server: Mutex<Ended>,
 }
 
@@ -107,10 +75,10 @@ impl RealApiServer {
         let pki = Pki::new(&["localhost".to_owned(), "127.0.0.1".to_owned()])?;
         write_files(&folder, &pki)?;
         let [port, etcd_port, peer_port] = free_ports()?;
-        let minor = minor_version(&assets)?;
+        let minor = minor_version(&assets, "kube-apiserver")?;
         let etcd = start_etcd(&assets, &folder, etcd_port, peer_port)?;
-        let server = start_server(&assets, &folder, port, etcd_port, minor)?;
-        let server = Mutex::new(server);
+        let server = start_server(&assets, &folder, port, etcd_port, gate(minor, true))?;
+        let (etcd, server) = (Mutex::new(etcd), Mutex::new(server));
         let real = Self {
             folder,
             assets,
@@ -118,6 +86,7 @@ impl RealApiServer {
             port,
             etcd_port,
             minor,
+            streaming_lists: AtomicBool::new(true),
             etcd,
             server,
         };
@@ -128,41 +97,32 @@ impl RealApiServer {
     fn wait_until_ready(&self) -> Result<(), Failure> {
         let mut last = String::new();
         for _ in 0..LOOKS {
-            match self.get("/readyz") {
-                Ok(answer) if answer.starts_with("HTTP/1.1 200") => return Ok(()),
-                Ok(answer) => last = answer,
+            match self.ask_it(Ask::get("/readyz")) {
+                Ok(answer) if answer.code == 200 => return Ok(()),
+                Ok(answer) => last = answer.body,
                 Err(error) => last = error.to_string(),
             }
-            if let Some(status) = self
-                .server
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .0
-                .try_wait()?
-            {
-                let log = std::fs::read_to_string(self.folder.join("kube-apiserver.log"))?;
-                return Err(format!("ended with {status}: {}", tail(&log)).into());
-            }
+            self.check_alive()?;
             pause();
         }
         Err(format!("not ready in time: {last}").into())
     }
 
-    /// A GET over TLS with the token; the answer with its head.
-    fn get(&self, path: &str) -> Result<String, Failure> {
-        let tls = ClientConnection::new(
-            Arc::new(self.pki.client_tls()?),
-            ServerName::try_from("localhost")?,
-        )?;
-        let mut stream = StreamOwned::new(tls, connect(self.port)?);
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut answer = Vec::new();
-        // The server may close without close_notify; what came is what counts.
-        let _ = stream.read_to_end(&mut answer);
-        Ok(String::from_utf8_lossy(&answer).into_owned())
+    /// Fails with the log of one of the two that has ended.
+    fn check_alive(&self) -> Result<(), Failure> {
+        let ended = |process: &mut Ended, name: &str| -> Result<(), Failure> {
+            let Some(status) = process.0.try_wait()? else {
+                return Ok(());
+            };
+            let log = std::fs::read_to_string(self.folder.join(format!("{name}.log")))?;
+            Err(format!("{name} ended with {status}: {}", tail(&log)).into())
+        };
+        ended(&mut lock(&self.etcd), "etcd")?;
+        ended(&mut lock(&self.server), "kube-apiserver")
+    }
+
+    fn ask_it(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
+        ask::ask(self.port, &self.pki, TOKEN, ask)
     }
 
     /// Compacts etcd at its latest revision.
@@ -198,14 +158,14 @@ impl RealApiServer {
 
     /// Starts the server anew, for its caches remember what etcd has forgotten.
     fn restart(&self) -> Result<(), Failure> {
-        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut server = lock(&self.server);
         server.end();
         *server = start_server(
             &self.assets,
             &self.folder,
             self.port,
             self.etcd_port,
-            self.minor,
+            gate(self.minor, self.streaming_lists.load(Ordering::Relaxed)),
         )?;
         drop(server);
         self.wait_until_ready()
@@ -213,14 +173,7 @@ impl RealApiServer {
 
     /// Process ids of etcd and kube-apiserver.
     pub fn process_ids(&self) -> [u32; 2] {
-        [
-            self.etcd.0.id(),
-            self.server
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .0
-                .id(),
-        ]
+        [lock(&self.etcd).0.id(), lock(&self.server).0.id()]
     }
 }
 
@@ -242,15 +195,24 @@ impl ApiServer for RealApiServer {
     fn has_streaming_lists(&self) -> bool {
         self.minor >= 27
     }
+
+    fn serve_streaming_lists(&self, served: bool) {
+        if self.streaming_lists.swap(served, Ordering::Relaxed) != served {
+            self.restart()
+                .unwrap_or_else(|error| panic!("restart: {error}"));
+        }
+    }
+
+    fn ask(&self, ask: Ask<'_>) -> Answer {
+        self.ask_it(ask)
+            .unwrap_or_else(|error| panic!("kube-apiserver: {error}"))
+    }
 }
 
 impl Drop for RealApiServer {
     fn drop(&mut self) {
-        self.server
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .end();
-        self.etcd.end();
+        lock(&self.server).end();
+        lock(&self.etcd).end();
         // Only a folder in the way of nobody is left if this fails.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
@@ -264,16 +226,13 @@ fn pause() {
     std::thread::sleep(LOOK);
 }
 
+fn lock(process: &Mutex<Ended>) -> MutexGuard<'_, Ended> {
+    process.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn tail(log: &str) -> &str {
     let start = log.len().saturating_sub(2_000);
     log.get(start..).unwrap_or(log)
-}
-
-fn connect(port: u16) -> std::io::Result<TcpStream> {
-    let stream =
-        TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SILENCE)?;
-    stream.set_read_timeout(Some(SILENCE))?;
-    Ok(stream)
 }
 
 /// Ports that were free a moment ago, all different.
@@ -320,11 +279,9 @@ fn spawn(mut command: Command, log: &Path) -> Result<Ended, Failure> {
         .map_err(|error| format!("{command:?}: {error}").into())
 }
 
-/// The 36 of `Kubernetes v1.36.2`.
-fn minor_version(assets: &Path) -> Result<u32, Failure> {
-    let output = program(assets, "kube-apiserver")
-        .arg("--version")
-        .output()?;
+/// The 36 of `Kubernetes v1.36.2`, the 6 of `etcd Version: 3.6.8`.
+fn minor_version(assets: &Path, name: &str) -> Result<u32, Failure> {
+    let output = program(assets, name).arg("--version").output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let minor = text.split('.').nth(1).and_then(|minor| minor.parse().ok());
     minor.ok_or_else(|| format!("no version in {text:?}").into())
@@ -350,6 +307,13 @@ fn start_etcd(assets: &Path, folder: &Path, port: u16, peer_port: u16) -> Result
         &peer,
     ]);
     command.args(["--initial-cluster", &format!("default={peer}")]);
+    // As clusters have it, so that bookmarks advance while nothing changes.
+    let experimental = if minor_version(assets, "etcd")? < 6 {
+        "experimental-"
+    } else {
+        ""
+    };
+    command.arg(format!("--{experimental}watch-progress-notify-interval=1s"));
     spawn(command, &folder.join("etcd.log"))
 }
 
@@ -358,7 +322,7 @@ fn start_server(
     folder: &Path,
     port: u16,
     etcd_port: u16,
-    minor: u32,
+    gate: Option<String>,
 ) -> Result<Ended, Failure> {
     let file = |flag: &str, name: &str| format!("--{flag}={}", folder.join(name).display());
     let mut command = program(assets, "kube-apiserver");
@@ -380,12 +344,15 @@ fn start_server(
         "--anonymous-auth=false",
         "--authorization-mode=AlwaysAllow",
         "--service-account-issuer=https://kubernetes.default.svc",
-        "--service-cluster-ip-range=10.96.0.0/16",
+        "--service-cluster-ip-range=10.96.0.0/16,fd96::/112",
         "--disable-admission-plugins=ServiceAccount",
     ]);
-    // Off by default in these; later it is on, and one day the gate is gone.
-    if (27..=33).contains(&minor) {
-        command.arg("--feature-gates=WatchList=true");
-    }
+    command.args(gate);
     spawn(command, &folder.join("kube-apiserver.log"))
+}
+
+/// The gate of streaming lists: off by default at first, then on, and one day it is gone.
+fn gate(minor: u32, served: bool) -> Option<String> {
+    let needed = minor >= 27 && (!served || minor <= 33);
+    needed.then(|| format!("--feature-gates=WatchList={served}"))
 }

@@ -1,6 +1,9 @@
 //! What a URL names.
 
+use std::str::FromStr;
+
 use crate::kinds::{self, Kind};
+use crate::status::Status;
 
 /// What a path names.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +36,9 @@ impl Route {
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
             ["api", version, rest @ ..] if !rest.is_empty() => resource("", version, rest),
-            ["apis", group, version, rest @ ..] if !rest.is_empty() => {
+            ["apis", group, version, rest @ ..]
+                if !rest.is_empty() && kinds::is_served(group, version) =>
+            {
                 resource(group, version, rest)
             }
             _ => Self::Fixed(format!("/{}", parts.join("/"))),
@@ -115,6 +120,17 @@ impl Query {
         Some(value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// A parameter that counts something; nothing is 0.
+    pub(crate) fn number<T: FromStr + Default>(&self, key: &str) -> Result<T, Status> {
+        self.get(key).map_or(Ok(T::default()), |text| {
+            text.parse().map_err(|_| {
+                Status::bad_request(format!(
+                    "strconv.ParseInt: parsing {text:?}: invalid syntax"
+                ))
+            })
+        })
+    }
+
     /// A boolean parameter.
     pub(crate) fn flag(&self, key: &str) -> Option<bool> {
         self.get(key).map(|value| value == "true" || value == "1")
@@ -172,7 +188,10 @@ mod tests {
                 "/apis/coordination.k8s.io/v1/namespaces/a/leases/l/status",
                 "unknown",
             ),
-            ("/apis/discovery.k8s.io/v1beta1/endpointslices", "unknown"),
+            (
+                "/apis/discovery.k8s.io/v1beta1/endpointslices",
+                "/apis/discovery.k8s.io/v1beta1/endpointslices",
+            ),
             ("/api/v1/services/b", "unknown"),
             ("/api/v1/namespaces/a/nodes", "unknown"),
             ("/apis/discovery.k8s.io/v1", "/apis/discovery.k8s.io/v1"),

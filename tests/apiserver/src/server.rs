@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::apply::{apply, make_namespaces, target};
+use crate::ask::{self, Answer, Ask};
 use crate::faults::Fault;
 use crate::kinds;
 use crate::kubeconfig::{Credentials, kubeconfig};
@@ -191,6 +192,14 @@ impl TestApiServer {
     /// YAML of a kubeconfig for this URL.
     pub fn kubeconfig_for(&self, url: &str, credentials: Credentials) -> String {
         kubeconfig(url, self.pki.as_ref(), &self.shared.token(), credentials)
+    }
+
+    /// Asks the first endpoint over TLS with the token.
+    pub fn ask(&self, ask: Ask<'_>) -> Result<Answer, Failure> {
+        let pki = self.pki.as_ref().ok_or("no TLS, no bare requests")?;
+        let endpoint = self.endpoints.first().ok_or("no endpoint")?;
+        let port = lock(endpoint).address().port();
+        ask::ask(port, pki, &self.shared.token(), ask)
     }
 
     /// Changes who is let in, from the next request on; the token too when one is given.

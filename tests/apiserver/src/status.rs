@@ -67,6 +67,11 @@ impl Status {
         Self::expired(format!("too old resource version: {asked} ({oldest})"))
     }
 
+    pub(crate) fn too_large(asked: u64, now: u64) -> Self {
+        let why = format!("Timeout: Too large resource version: {asked}, current: {now}");
+        Self::new(504, "Timeout", why)
+    }
+
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(422, "Invalid", message)
     }

@@ -37,8 +37,8 @@ pub(crate) struct Ask {
 
 #[derive(Debug, PartialEq, Eq)]
 enum From {
-    /// State first, as ADDED events; then the bookmark that ends them, where `mark` says so.
-    Start { mark: bool },
+    /// State first, no older than a revision, as ADDED events; then the bookmark that ends them, where `mark` says so.
+    Start { mark: bool, least: u64 },
     /// Changes after this revision.
     Revision(u64),
     /// Changes from now on.
@@ -80,15 +80,15 @@ impl Ask {
             _ => {}
         }
         let from = match (initial, revision) {
-            (Some(true), _) => From::Start { mark: true },
-            (None, 0) => From::Start { mark: false },
+            (Some(true), least) => From::Start { mark: true, least },
+            (None, 0) => From::Start {
+                mark: false,
+                least: 0,
+            },
             (Some(false), 0) => From::Now,
             (_, revision) => From::Revision(revision),
         };
-        let life = query
-            .get("timeoutSeconds")
-            .and_then(|text| text.parse().ok())
-            .filter(|n| *n > 0);
+        let life = Some(query.number("timeoutSeconds")?).filter(|seconds| *seconds > 0);
         Ok(Self {
             from,
             bookmarks: query.flag("allowWatchBookmarks") == Some(true),
@@ -125,6 +125,8 @@ pub(crate) struct Watch {
     next_bookmark: Instant,
     deadline: Instant,
     faults_seen: Vec<u64>,
+    /// Why there is nothing to be told at all.
+    refused: Option<Status>,
     ended: bool,
 }
 
@@ -139,9 +141,11 @@ impl Watch {
         taken: Option<Taken>,
     ) -> Result<Self, Status> {
         let wake = shared.store.subscribe();
+        let mut refused = None;
         let (cursor, initial, mark_pending) = match ask.from {
-            From::Start { mark } => {
+            From::Start { mark, least } => {
                 let (revision, objects) = shared.store.list(kind, &selector);
+                refused = (revision < least).then(|| Status::too_large(least, revision));
                 (revision, objects, mark && ask.bookmarks)
             }
             From::Revision(revision) => {
@@ -163,6 +167,7 @@ impl Watch {
             next_bookmark: now + shared.bookmark_every,
             deadline: now + ask.life,
             faults_seen: taken.map(|taken| taken.id).into_iter().collect(),
+            refused,
             ended: false,
             shared,
             switch,
@@ -182,6 +187,9 @@ impl Watch {
     async fn next(&mut self) -> Option<io::Result<Vec<u8>>> {
         while !self.ended {
             self.wake.borrow_and_update();
+            if let Some(status) = self.refused.take() {
+                return Some(Ok(self.gone(&status)));
+            }
             if let Some(frame) = self.take_fault().await {
                 return Some(frame);
             }
@@ -311,7 +319,13 @@ impl Watch {
         if initial_end {
             meta["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        let object = json!({"kind": self.kind.kind, "apiVersion": self.kind.api_version(), "metadata": meta});
+        let mut object = json!({"kind": self.kind.kind, "apiVersion": self.kind.api_version(), "metadata": meta});
+        if let (Some(object), Ok(serde_json::Value::Object(hollow))) = (
+            object.as_object_mut(),
+            serde_json::from_str(self.kind.hollow),
+        ) {
+            object.extend(hollow);
+        }
         line(&json!({"type": "BOOKMARK", "object": object}))
     }
 

@@ -40,7 +40,8 @@ impl Patch {
 /// Combines the stored object with the one of the request.
 pub(crate) fn combine(kind: &Kind, old: Option<&Value>, new: Value, part: Part) -> Value {
     let Some(old) = old.filter(|_| kind.status) else {
-        return new;
+        let sheds = kind.status && !kind.status_on_create && part == Part::Main;
+        return if sheds { with_status(new, None) } else { new };
     };
     match part {
         Part::Whole => new,

@@ -114,7 +114,14 @@ fn whoever_follows_a_watch_with_breaks_knows_what_a_list_would_tell() {
             let (shared, mut dice) = (shared(10_000), Dice(seed));
             (0..dice.below(20)).for_each(|_| walk(&shared, &mut dice));
             let mut known = Known::new();
-            let mut watch = begin(&shared, labels, From::Start { mark: true });
+            let mut watch = begin(
+                &shared,
+                labels,
+                From::Start {
+                    mark: true,
+                    least: 0,
+                },
+            );
             let mut reached = take_in(&mut known, &watch.initial_frame().unwrap());
             for _ in 0..20 {
                 (0..dice.below(6)).for_each(|_| walk(&shared, &mut dice));

@@ -3,13 +3,13 @@
 
 pub mod talk;
 
-use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
-use test_apiserver::{ApiServer, Credentials, Options, RealApiServer, TestApiServer};
+use test_apiserver::{ApiServer, Credentials, Options};
 
 /// Longest wait for anything.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -39,39 +39,10 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
         .unwrap_or_else(|_| panic!("{what}: nothing in time"))
 }
 
-/// Our server and, where `KUBEBUILDER_ASSETS` names it, the real one.
+/// Our server and, where there is one, the real one.
 pub fn servers() -> Vec<Arc<dyn ApiServer>> {
-    let options = Options {
+    test_apiserver::servers(Options {
         bookmark_every: Duration::from_secs(1),
         ..Options::default()
-    };
-    let mut found: Vec<Arc<dyn ApiServer>> = vec![Arc::new(TestApiServer::start(options))];
-    match real() {
-        Some(server) => found.push(server),
-        None => say_once(
-            "NOTE: KUBEBUILDER_ASSETS is not set: semantics are tested on the test API server ALONE, not on a real kube-apiserver\n",
-        ),
-    }
-    found
-}
-
-/// One real server for the tests that run at the same time; it ends with the last of them.
-fn real() -> Option<Arc<RealApiServer>> {
-    static REAL: Mutex<Weak<RealApiServer>> = Mutex::new(Weak::new());
-    let mut shared = REAL.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(running) = shared.upgrade() {
-        return Some(running);
-    }
-    let started = Arc::new(RealApiServer::start()?);
-    *shared = Arc::downgrade(&started);
-    Some(started)
-}
-
-/// Past the capture of the test harness, for everyone to see.
-fn say_once(text: &str) {
-    static SAID: Once = Once::new();
-    SAID.call_once(|| {
-        use std::io::Write;
-        let _ = std::io::stderr().write_all(text.as_bytes());
-    });
+    })
 }
