@@ -58,7 +58,8 @@ pub(super) struct Timing {
     pub(super) answer: Duration,
     /// The server is asked to end a watch after this time.
     pub(super) watch: Duration,
-    /// Silence after which a watch is given up if bookmarks were heard before.
+    /// Silence after which a watch is begun anew if bookmarks were heard before; a fault only
+    /// where it had them itself.
     pub(super) silence: Duration,
     /// After the first failure; doubled from one to the next.
     pub(super) first_retry: Duration,

@@ -48,7 +48,7 @@ pub(super) struct Reflector<K> {
     never_streaming: bool,
     page: u32,
     refusals: u32,
-    /// The servers send bookmarks, about one a minute, so that silence means something.
+    /// The servers send bookmarks, so that long silence is worth a new watch.
     bookmarks: bool,
     /// Something was heard since the last list.
     progressed: bool,
@@ -254,11 +254,20 @@ impl<K: Kind> Reflector<K> {
         if listing {
             self.send(Event::Init).await?;
         }
+        // Once a watch has had a bookmark, another follows every minute; before anything has
+        // changed there is none.
+        let mut marked = false;
         loop {
             let patience = self.patience(listing);
             let line = tokio::select! {
-                line = lines.next(patience) => line?,
+                line = lines.next(patience) => line,
                 Ok(()) = self.servers.changed() => return Ok(End::Replaced),
+            };
+            let line = match line {
+                Err(KubeError::Silent { .. }) if !listing && !marked && self.bookmarks => {
+                    return Ok(End::Closed);
+                }
+                line => line?,
             };
             let Some(line) = line else {
                 return match listing {
@@ -272,6 +281,7 @@ impl<K: Kind> Reflector<K> {
             match kind {
                 b"BOOKMARK" => {
                     self.bookmarks = true;
+                    marked = !listing;
                     if self.bookmark(object, listing).await? {
                         listing = false;
                     }

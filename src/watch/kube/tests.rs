@@ -13,6 +13,8 @@ use crate::model::{ObjectName, Snapshot};
 use crate::watch::status::PartStatus;
 use crate::watch::store::{self, Store};
 
+mod everywhere;
+
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A source with quick reactions, its store, and the file it reads.
@@ -480,6 +482,42 @@ async fn a_server_that_was_away_is_watched_on_without_a_list() {
     for resource in ["services", "endpointslices", "nodes"] {
         assert_eq!(lists(&server, resource), 1, "{resource}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_cluster_is_no_fault() {
+    // A server bookmarks the end of a list, and then nothing until something changes.
+    let server = filled(Options {
+        bookmark_every: Duration::from_secs(3600),
+        ..options()
+    });
+    let timing = Timing {
+        silence: Duration::from_millis(200),
+        watch: Duration::from_secs(1),
+        ..timing()
+    };
+    let mut watched = Watched::start_with(&server.kubeconfig(Credentials::Token), &[], timing);
+    watched.services(&["a"]).await;
+    let watches = || {
+        let requests = server.requests();
+        let of = |resource: &str| {
+            let all = requests.iter().filter(|one| one.verb == "watch");
+            all.filter(|one| one.resource == resource).count()
+        };
+        ["services", "endpointslices", "nodes"].map(of)
+    };
+    let again = async {
+        while watches().into_iter().any(|count| count < 6) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.unwrap();
+    for (part, status) in watched.status.parts() {
+        assert_eq!(status.last_error, None, "{part}");
+    }
+    server.apply(service("b", "10.96.0.2"));
+    watched.services(&["a", "b"]).await;
+    assert_eq!(lists(&server, "services"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
