@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Completion(args) => cli::completion(&args, out),
         Command::Run(args) => app::run(&args, environment, err),
         Command::Plan(args) => app::plan(&args, environment, out, err),
+        Command::Explain(args) => app::explain(&args, environment, out, err),
         Command::Cleanup(args) => app::cleanup(&args, environment, out, err),
     };
     done.unwrap_or_else(|error| not_written(&error)).into()

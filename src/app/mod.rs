@@ -10,6 +10,7 @@
 
 mod cleanup;
 mod daemon;
+mod explain;
 mod log;
 mod notes;
 mod plan;
@@ -23,6 +24,7 @@ mod systemd;
 mod tests;
 
 pub use cleanup::cleanup;
+pub use explain::explain;
 pub use log::{Log, LogError};
 pub use plan::plan;
 pub use run::run;

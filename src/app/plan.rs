@@ -62,7 +62,11 @@ pub fn plan(
 }
 
 /// The node as its object describes it.
-fn facts(name: &Arc<str>, config: &Config, snapshot: &Snapshot) -> Result<NodeFacts, NodeUnknown> {
+pub(super) fn facts(
+    name: &Arc<str>,
+    config: &Config,
+    snapshot: &Snapshot,
+) -> Result<NodeFacts, NodeUnknown> {
     let node = snapshot.nodes.get(name).map(|node| &**node);
     let (host, required) = (Host::default(), NodeObject::Required);
     // The notes say that no link carries the node's address: there are no links here.
@@ -80,7 +84,7 @@ fn facts(name: &Arc<str>, config: &Config, snapshot: &Snapshot) -> Result<NodeFa
 }
 
 /// The cluster's objects: manifests are read once, an API server is asked until it answered all.
-fn cluster(config: &Config, name: &str) -> Result<(Arc<Snapshot>, Vec<Note>), String> {
+pub(super) fn cluster(config: &Config, name: &str) -> Result<(Arc<Snapshot>, Vec<Note>), String> {
     match &config.cluster.source {
         ClusterSource::Manifests(directory) => {
             watch::load(directory).map_err(|error| with_causes(&error))

@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::config::{self, Override, Sources};
+use crate::net::Protocol;
 
 const ABOUT: &str = "Kubernetes node networking as a host service";
 
@@ -43,6 +45,14 @@ without touching anything.
 The objects come from a directory of manifests (--manifests) or from the configuration's cluster. \
 The output is the same for the same objects, so two of them can be compared with diff.";
 
+const EXPLAIN_LONG: &str = "\
+Say whether network policies let a connection through, and every policy and rule that led to it.
+
+The answer comes from the very rules that are programmed: those of the nodes of both pods are \
+compiled and followed. A Service as the destination stands for each of its ready endpoints. The \
+objects come from a directory of manifests (--manifests) or from the configuration's cluster. Ends \
+with 0 when it is allowed, with 1 when it is denied, with 2 when the question makes no sense.";
+
 const CLEANUP_LONG: &str = "\
 Remove from the kernel what kube-router has put there, and nothing else: IPVS services on its \
 addresses, its dummy link, its ipsets and its iptables chains.
@@ -71,6 +81,9 @@ pub enum Command {
     /// Print what would be programmed, without touching anything
     #[command(long_about = PLAN_LONG)]
     Plan(PlanArgs),
+    /// Say whether network policies let a connection through, and why
+    #[command(long_about = EXPLAIN_LONG)]
+    Explain(ExplainArgs),
     /// Remove everything of kube-router's from the kernel
     #[command(long_about = CLEANUP_LONG)]
     Cleanup(CleanupArgs),
@@ -122,6 +135,38 @@ pub struct PlanArgs {
     #[arg(long, value_name = "NAME")]
     pub node: String,
 }
+
+/// `explain`.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// Who connects: NAMESPACE/POD or an address
+    #[arg(long, value_name = "POD|IP")]
+    pub from: String,
+    /// To whom: NAMESPACE/POD, an address, or NAMESPACE/SERVICE
+    #[arg(long, value_name = "POD|IP|SERVICE")]
+    pub to: String,
+    /// On which port: 80, 53/udp, 38412/sctp; or echo for a ping
+    #[arg(long, value_name = "PORT")]
+    pub port: Port,
+    /// Read the cluster's objects from the YAML files of this directory
+    #[arg(long, value_name = "DIR")]
+    pub manifests: Option<PathBuf>,
+    /// The configuration file [default: /etc/kube-router/config.toml, or none with --manifests]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// A port with its protocol, or an echo request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    Number(Protocol, u16),
+    Echo,
+}
+
+/// Text that is no port.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a port from 1 to 65535, with /udp or /sctp behind it unless it is tcp, or echo")]
+pub struct NoPort;
 
 /// `cleanup`.
 #[derive(Debug, Clone, Args)]
@@ -195,30 +240,46 @@ impl CheckConfigArgs {
     }
 }
 
+// === impl Port ===
+
+impl FromStr for Port {
+    type Err = NoPort;
+
+    fn from_str(text: &str) -> Result<Self, NoPort> {
+        if text == "echo" {
+            return Ok(Self::Echo);
+        }
+        let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let protocol = protocol.parse().map_err(|_| NoPort)?;
+        match number.parse() {
+            Ok(0) | Err(_) => Err(NoPort),
+            Ok(number) => Ok(Self::Number(protocol, number)),
+        }
+    }
+}
+
+// === impl ExplainArgs ===
+
+impl ExplainArgs {
+    /// The configuration; manifests replace whatever source it names.
+    #[must_use]
+    pub fn sources(&self, environment: Vec<(String, String)>) -> Sources {
+        from_manifests(&self.config, &self.manifests, environment, Vec::new())
+    }
+}
+
 // === impl PlanArgs ===
 
 impl PlanArgs {
     /// The configuration of the plan: manifests replace whatever source it names.
     #[must_use]
     pub fn sources(&self, environment: Vec<(String, String)>) -> Sources {
-        let set = |flag, key, value| Override { flag, key, value };
-        let mut overrides = vec![set("--node", "node.name", self.node.clone())];
-        if let Some(directory) = &self.manifests {
-            let directory = absolute(directory).to_string_lossy().into_owned();
-            overrides.push(set("--manifests", "cluster.kubeconfig", String::new()));
-            overrides.push(set("--manifests", "cluster.api_servers", String::new()));
-            overrides.push(set("--manifests", "cluster.manifests", directory));
-        }
-        let file = match (&self.config, &self.manifests) {
-            (Some(file), _) => Some(file.clone()),
-            (None, Some(_)) => None,
-            (None, None) => Some(PathBuf::from(config::DEFAULT_FILE)),
+        let node = Override {
+            flag: "--node",
+            key: "node.name",
+            value: self.node.clone(),
         };
-        Sources {
-            file,
-            environment,
-            overrides,
-        }
+        from_manifests(&self.config, &self.manifests, environment, vec![node])
     }
 }
 
@@ -253,6 +314,32 @@ impl Page {
 }
 
 // === free functions ===
+
+/// A configuration file, and over it a directory of manifests in place of whatever source it names.
+fn from_manifests(
+    config: &Option<PathBuf>,
+    manifests: &Option<PathBuf>,
+    environment: Vec<(String, String)>,
+    mut overrides: Vec<Override>,
+) -> Sources {
+    let set = |flag, key, value| Override { flag, key, value };
+    if let Some(directory) = manifests {
+        let directory = absolute(directory).to_string_lossy().into_owned();
+        overrides.push(set("--manifests", "cluster.kubeconfig", String::new()));
+        overrides.push(set("--manifests", "cluster.api_servers", String::new()));
+        overrides.push(set("--manifests", "cluster.manifests", directory));
+    }
+    let file = match (config, manifests) {
+        (Some(file), _) => Some(file.clone()),
+        (None, Some(_)) => None,
+        (None, None) => Some(PathBuf::from(config::DEFAULT_FILE)),
+    };
+    Sources {
+        file,
+        environment,
+        overrides,
+    }
+}
 
 /// The variables that may say something about the configuration.
 #[must_use]

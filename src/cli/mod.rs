@@ -11,8 +11,8 @@ mod tests;
 
 pub use answer::{check_config, completion, version};
 pub use args::{
-    CheckConfigArgs, CleanupArgs, Cli, Command, CompletionArgs, ManArgs, Page, PlanArgs, RunArgs,
-    environment,
+    CheckConfigArgs, CleanupArgs, Cli, Command, CompletionArgs, ExplainArgs, ManArgs, NoPort, Page,
+    PlanArgs, Port, RunArgs, environment,
 };
 pub use exit::Exit;
 pub use manual::man;

@@ -5,11 +5,13 @@
 //! `KUBE-DST-*`.
 
 mod controller;
+mod explain;
 mod input;
 mod kernel;
 pub mod plan;
 
 pub use controller::{Change, Netpol, Observed, Withheld};
+pub use explain::{Answer, End, Judgement, Question};
 pub use input::{Input, Settings};
 pub use kernel::{HostKernel, Kernel, Kind, TABLE};
 pub use plan::Plan;

@@ -1,4 +1,5 @@
 mod daemon;
+mod explain;
 mod privileges;
 mod scrape;
 mod systemd;
