@@ -59,13 +59,15 @@ pub trait ApiServer: Send + Sync {
         }
     }
 
-    /// Deletes an object.
+    /// Deletes an object at once.
     ///
     /// # Panics
     /// When there is none.
     fn remove(&self, kind: &str, namespace: &str, name: &str) {
         let place = Place::new(kind, namespace, name);
-        let answer = self.ask(Ask::json("DELETE", &place.item(), ""));
+        // A Pod on a node would stay until its kubelet has ended it.
+        let now = format!("{}?gracePeriodSeconds=0", place.item());
+        let answer = self.ask(Ask::json("DELETE", &now, ""));
         assert_eq!(answer.code, 200, "{}: {answer:?}", self.name());
     }
 

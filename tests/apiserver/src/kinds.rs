@@ -141,11 +141,9 @@ pub(crate) fn by_plural(group: &str, version: &str, plural: &str) -> Option<&'st
         .find(|kind| kind.group == group && kind.version == version && kind.plural == plural)
 }
 
-/// Whether there is anything in this group and version.
-pub(crate) fn is_served(group: &str, version: &str) -> bool {
-    KINDS
-        .iter()
-        .any(|kind| kind.group == group && kind.version == version)
+/// Whether there is anything in this group.
+pub(crate) fn is_group(group: &str) -> bool {
+    KINDS.iter().any(|kind| kind.group == group)
 }
 
 /// The resource with this kind, whatever the group.

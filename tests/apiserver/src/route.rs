@@ -36,9 +36,7 @@ impl Route {
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
             ["api", version, rest @ ..] if !rest.is_empty() => resource("", version, rest),
-            ["apis", group, version, rest @ ..]
-                if !rest.is_empty() && kinds::is_served(group, version) =>
-            {
+            ["apis", group, version, rest @ ..] if !rest.is_empty() && kinds::is_group(group) => {
                 resource(group, version, rest)
             }
             _ => Self::Fixed(format!("/{}", parts.join("/"))),
@@ -188,10 +186,8 @@ mod tests {
                 "/apis/coordination.k8s.io/v1/namespaces/a/leases/l/status",
                 "unknown",
             ),
-            (
-                "/apis/discovery.k8s.io/v1beta1/endpointslices",
-                "/apis/discovery.k8s.io/v1beta1/endpointslices",
-            ),
+            ("/apis/discovery.k8s.io/v1beta1/endpointslices", "unknown"),
+            ("/apis/nonsense/v1/things", "/apis/nonsense/v1/things"),
             ("/api/v1/services/b", "unknown"),
             ("/api/v1/namespaces/a/nodes", "unknown"),
             ("/apis/discovery.k8s.io/v1", "/apis/discovery.k8s.io/v1"),

@@ -102,7 +102,11 @@ fn lists_that_make_no_sense_are_refused_alike() {
         &[
             ("/api/v1/nonsense", 404, "NotFound"),
             ("/apis/nonsense/v1/things", 404, ""),
-            ("/apis/discovery.k8s.io/v1beta1/endpointslices", 404, ""),
+            (
+                "/apis/discovery.k8s.io/v1beta1/endpointslices",
+                404,
+                "NotFound",
+            ),
         ],
     );
 }

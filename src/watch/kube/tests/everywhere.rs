@@ -100,6 +100,9 @@ async fn lists_and_watches_follow_any_server_with_any_credentials() {
         .enumerate()
         {
             server.serve_streaming_lists(streaming);
+            let stream = "/api/v1/nodes?watch=1&timeoutSeconds=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+            let streamed = server.ask(test_apiserver::Ask::get(stream)).code;
+            assert_eq!(streamed, if streaming { 200 } else { 422 });
             follows(&*server, credentials, round).await;
         }
     }
@@ -149,6 +152,74 @@ async fn follows(server: &dyn ApiServer, credentials: Credentials, round: usize)
         .await;
     watched.healthy().await;
     assert_eq!(*watched.status.fault().borrow(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_namespaces_and_policies_follow_any_server() {
+    let servers = test_apiserver::servers(options());
+    let _turn = TURN.lock().await;
+    for server in servers {
+        server.serve_streaming_lists(true);
+        server.put(node("n1"));
+        let team = |team: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"team": team}}});
+        server.put(team("a"));
+        let with_image = |name: &str, address: &str, app: &str| {
+            let mut pod = pod(name, address, json!({"app": app}));
+            pod["spec"]["containers"][0]["image"] = json!("none");
+            pod
+        };
+        server.put(with_image("one", "10.42.0.1", "web"));
+        server.put(with_image("two", "10.42.0.2", "web"));
+        server.put(policy("closed", json!({"app": "web"})));
+        let kubeconfig = server.kubeconfig(Credentials::Token);
+        let mut watched = Watched::start_in(Scope::ALL, &kubeconfig, &[], timing());
+        let told = |snapshot: &Snapshot, name: &str| {
+            let pod = snapshot.pods.get(&ObjectName::new("shop", name))?;
+            let app = pod.labels.get("app")?.to_string();
+            Some((pod.addresses.iter().map(ToString::to_string).collect(), app))
+        };
+        let is = |address: &str, app: &str| -> Option<(Vec<String>, String)> {
+            Some((vec![address.to_owned()], app.to_owned()))
+        };
+        let all = watched
+            .until("both pods", |snapshot| {
+                told(snapshot, "one") == is("10.42.0.1", "web") && told(snapshot, "two").is_some()
+            })
+            .await;
+        assert_eq!(all.generation, 1, "published in part");
+        assert_eq!(
+            &*all.namespaces["shop"]
+                .labels
+                .get("team")
+                .unwrap()
+                .to_string(),
+            "a"
+        );
+        assert!(
+            all.policies
+                .get(&ObjectName::new("shop", "closed"))
+                .is_some()
+        );
+        watched.healthy().await;
+
+        server.put(with_image("one", "10.42.0.9", "db"));
+        server.remove("Pod", "shop", "two");
+        server.put(team("b"));
+        server.remove("NetworkPolicy", "shop", "closed");
+        watched
+            .until("changed", |snapshot| {
+                let shop = &snapshot.namespaces["shop"];
+                told(snapshot, "one") == is("10.42.0.9", "db")
+                    && told(snapshot, "two").is_none()
+                    && shop.labels.get("team").is_some_and(|team| &**team == "b")
+                    && snapshot
+                        .policies
+                        .get(&ObjectName::new("shop", "closed"))
+                        .is_none()
+            })
+            .await;
+        watched.healthy().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
