@@ -28,6 +28,7 @@ const ROOMS: &[Row] = &[
     ("kernel::ipset", 1, "net kernel::netlink"),
     ("kernel::conntrack", 1, "net kernel::netlink"),
     ("kernel::nft", 1, "net kernel::netlink"),
+    ("kernel::nflog", 1, "net kernel::netlink"),
     ("kernel::iptables", 1, "net"),
     ("kernel::sysctl", 1, ""),
     ("model", 2, "net delta kernel::ipvs::object"),
@@ -67,6 +68,7 @@ const WITHIN_A_LAYER: &[(&str, &str)] = &[
     ("kernel::ipset", "kernel::netlink"),
     ("kernel::conntrack", "kernel::netlink"),
     ("kernel::nft", "kernel::netlink"),
+    ("kernel::nflog", "kernel::netlink"),
 ];
 
 /// What a pure file may not name: a path that starts or goes on so.

@@ -18,6 +18,8 @@ mod firewall;
 mod ipset;
 #[path = "netns_kernel/iptables.rs"]
 mod iptables;
+#[path = "netns_kernel/nflog.rs"]
+mod nflog;
 #[path = "netns_kernel/nft.rs"]
 mod nft;
 #[path = "netns_kernel/rtnl.rs"]

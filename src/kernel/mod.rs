@@ -8,6 +8,7 @@ pub mod ipset;
 pub mod iptables;
 pub mod ipvs;
 pub mod netlink;
+pub mod nflog;
 pub mod nft;
 pub mod rtnl;
 pub mod sysctl;

@@ -12,6 +12,8 @@ use super::{in_namespace, tool};
 
 #[path = "nft/owners.rs"]
 mod owners;
+#[path = "nft/packets.rs"]
+mod packets;
 #[path = "nft/refusals.rs"]
 mod refusals;
 #[path = "nft/walks.rs"]

@@ -179,7 +179,7 @@ fn rule() -> impl Strategy<Value = (Rule, Option<Set>)> {
         })
 }
 
-fn runner() -> TestRunner {
+pub(super) fn runner() -> TestRunner {
     let seed = [7; 32];
     TestRunner::new_with_rng(
         Config::default(),
@@ -187,7 +187,7 @@ fn runner() -> TestRunner {
     )
 }
 
-fn sample<T>(runner: &mut TestRunner, strategy: &impl Strategy<Value = T>) -> T {
+pub(super) fn sample<T>(runner: &mut TestRunner, strategy: &impl Strategy<Value = T>) -> T {
     strategy.new_tree(runner).unwrap().current()
 }
 
