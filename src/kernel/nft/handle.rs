@@ -112,14 +112,10 @@ impl Nft {
     ) -> Result<(), NetlinkError> {
         let set = &observed.set;
         for _ in 0..OBSERVE_TRIES {
-            let mut members = wire_set::Members::default();
-            for message in &self
+            let replies = self
                 .socket
-                .dump(&wire_set::get_elements(table, &set.name))?
-            {
-                members.read(set, &message)?;
-            }
-            (observed.elements, observed.foreign_elements) = members.finish(set);
+                .dump(&wire_set::get_elements(table, &set.name))?;
+            (observed.elements, observed.foreign_elements) = wire_set::members(set, &replies)?;
             let mut pairs = observed.elements.windows(2);
             if !pairs.any(|pair| matches!(pair, [one, next] if one == next)) {
                 return Ok(());

@@ -51,6 +51,9 @@ pub use observed::{
 };
 pub use transaction::{Command, Existing, Transaction};
 pub use walk::{Packet, Transport, Walk, WalkVerdict};
+pub use wire::{chain as decode_chain, encode, table as decode_table};
+pub use wire_rule_read::rule as decode_rule;
+pub use wire_set::{members as decode_members, set as decode_set};
 
 use std::fmt;
 

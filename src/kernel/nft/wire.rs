@@ -96,6 +96,13 @@ pub(super) fn envelope(since: Option<Generation>) -> (Request, Request) {
     (open, of(NFNL_MSG_BATCH_END))
 }
 
+/// The messages of a transaction, without those around them.
+#[must_use]
+pub fn encode(transaction: &Transaction) -> Vec<Request> {
+    let parts = commands(transaction).into_iter();
+    parts.map(|part| part.request).collect()
+}
+
 /// One message of a transaction.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -261,8 +268,8 @@ pub(super) fn generation(message: &Message<'_>) -> Result<Generation, NetlinkErr
     Ok(Generation(need(&attributes, GEN_ID, "generation")?.be32()?))
 }
 
-/// A table, as the socket with this port sees it.
-pub(super) fn table(message: &Message<'_>, port: u32) -> Result<Option<TableHeader>, NetlinkError> {
+/// Reads a table as the socket of this port sees it; nothing for tables of other families.
+pub fn table(message: &Message<'_>, port: u32) -> Result<Option<TableHeader>, NetlinkError> {
     let Some(attributes) = inet(message)? else {
         return Ok(None);
     };
@@ -283,11 +290,8 @@ pub(super) fn table(message: &Message<'_>, port: u32) -> Result<Option<TableHead
     }))
 }
 
-/// A chain of this table, without rules.
-pub(super) fn chain(
-    message: &Message<'_>,
-    table: &Name,
-) -> Result<Option<ObservedChain>, NetlinkError> {
+/// Reads a chain of this table, without its rules; nothing for other tables' chains.
+pub fn chain(message: &Message<'_>, table: &Name) -> Result<Option<ObservedChain>, NetlinkError> {
     let Some(attributes) = in_table(message, table)? else {
         return Ok(None);
     };

@@ -16,8 +16,8 @@ use super::wire_rule::*;
 use crate::kernel::netlink::{Attr, AttrReader, Message, NetlinkError};
 use crate::net::Family;
 
-/// A rule of this table, and its chain.
-pub(super) fn rule(
+/// Reads a rule of this table, and its chain's name; nothing for other tables' rules.
+pub fn rule(
     message: &Message<'_>,
     table: &Name,
 ) -> Result<Option<(Name, ObservedRule)>, NetlinkError> {

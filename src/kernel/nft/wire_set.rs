@@ -251,11 +251,8 @@ pub(super) fn get_elements(table: &Name, set: &Name) -> Request {
 
 // === decoders ===
 
-/// A set of this table, without members.
-pub(super) fn set(
-    message: &Message<'_>,
-    table: &Name,
-) -> Result<Option<ObservedSet>, NetlinkError> {
+/// Reads a set of this table, without its members; nothing for other tables' sets.
+pub fn set(message: &Message<'_>, table: &Name) -> Result<Option<ObservedSet>, NetlinkError> {
     let Some(attributes) = wire::in_table(message, table)? else {
         return Ok(None);
     };
@@ -307,9 +304,21 @@ fn key_types(number: u32) -> Option<Vec<KeyType>> {
     Some(key)
 }
 
-/// Collects the members of one set from the messages of a dump.
+/// Reads the members of a set from the messages of a dump: sorted, and how many could not be read.
+pub fn members<'a>(
+    set: &Set,
+    messages: impl IntoIterator<Item = Message<'a>>,
+) -> Result<(Vec<Element>, usize), NetlinkError> {
+    let mut members = Members::default();
+    for message in messages {
+        members.read(set, &message)?;
+    }
+    Ok(members.finish(set))
+}
+
+/// Collects the members of one set.
 #[derive(Debug, Default)]
-pub(super) struct Members {
+struct Members {
     elements: Vec<Element>,
     /// Starts and ends of ranges in sets of one field; ends come before starts at the same key.
     bounds: BTreeMap<Key, Bound>,
@@ -325,7 +334,7 @@ struct Bound {
 
 impl Members {
     /// Adds the members of one message.
-    pub(super) fn read(&mut self, set: &Set, message: &Message<'_>) -> Result<(), NetlinkError> {
+    fn read(&mut self, set: &Set, message: &Message<'_>) -> Result<(), NetlinkError> {
         let attributes = message.attributes(wire::HEADER)?;
         let list = attributes.find_kind(ELEMENTS);
         for member in list.iter().flat_map(|list| list.nested()) {
@@ -363,8 +372,7 @@ impl Members {
         Ok(())
     }
 
-    /// All members, sorted, and how many could not be read.
-    pub(super) fn finish(mut self, set: &Set) -> (Vec<Element>, usize) {
+    fn finish(mut self, set: &Set) -> (Vec<Element>, usize) {
         let width = key_length(&set.key);
         let mut open: Option<(Key, Option<Verdict>)> = None;
         for (key, bound) in std::mem::take(&mut self.bounds) {
