@@ -375,6 +375,43 @@ fn read(message: &Message<'_>) -> u32 {
         + u32::from(matches!(decode_rule(message, &t), Ok(Some(_))))
 }
 
+fn encoded(command: Command) -> Vec<Request> {
+    let mut transaction = Transaction::new(name("t"));
+    transaction.extend([command]);
+    encode(&transaction)
+}
+
+/// What can be read of a message is the same when it is written by us and read again.
+fn assert_survives(message: &Message<'_>) {
+    let bytes = |requests: Vec<Request>| -> Vec<u8> {
+        let bytes = requests.iter().map(|request| request.to_bytes(1).unwrap());
+        bytes.flatten().collect()
+    };
+    let nets = Arc::new(Set {
+        is_interval: true,
+        ..Set::new(name("s"), [KeyType::Ipv4Addr])
+    });
+    if let Ok((members, _)) = decode_members(&nets, [*message]) {
+        let command = Command::AddElements(Arc::clone(&nets), members.clone(), Existing::Ignored);
+        let bytes = bytes(encoded(command));
+        let again = decode_members(&nets, Messages::new(&bytes));
+        assert_eq!(again, Ok((members, 0)));
+    }
+    if let Ok(Some((chain, found))) = decode_rule(message, &name("t")) {
+        let is_foreign = |expr: &Expr| matches!(expr, Expr::Foreign(_));
+        if found.rule.exprs().iter().any(is_foreign) {
+            return;
+        }
+        let mut requests = encoded(Command::AddRule(chain.clone(), found.rule.clone()));
+        for request in &mut requests {
+            request.attributes().bytes(3, &found.handle.to_be_bytes());
+        }
+        let bytes = bytes(requests);
+        let again = Messages::new(&bytes).next().unwrap();
+        assert_eq!(decode_rule(&again, &name("t")), Ok(Some((chain, found))));
+    }
+}
+
 #[test]
 fn a_hundred_thousand_damaged_messages_do_no_harm() {
     let samples = listing();
@@ -397,6 +434,7 @@ fn a_hundred_thousand_damaged_messages_do_no_harm() {
             payload: &payload,
         };
         readable += u32::from(read(&message) > 0);
+        assert_survives(&message);
     }
     assert!((10_000..100_000).contains(&readable), "{readable}");
 }
