@@ -14,8 +14,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use kube_router::firewall::{
-    Chain, ChainKey, Hook, IcmpType, Jump, Member, Name, Packet, Payload, Seen, SetKey, TargetKey,
-    Tracked, Verdict, Wanted, changes, walk,
+    Action, Chain, ChainKey, Hook, IcmpType, Jump, Member, Name, Packet, Payload, Seen, SetKey,
+    Step, TargetKey, Tracked, Verdict, Wanted, changes, walk,
 };
 use kube_router::model::{
     Namespace, NetworkPolicy, NodeFacts, ObjectName, Pod, PolicyRule, PortSpec,
@@ -120,6 +120,31 @@ fn check(cluster: &Cluster, plan: &Plan, packet: &Packet) -> Result<(), TestCase
         packet,
         steps
     );
+    check_reasons(plan, packet, &steps)
+}
+
+/// A chain that returns does so because of a rule that can be named, one that refuses has none.
+fn check_reasons(plan: &Plan, packet: &Packet, steps: &[Step]) -> Result<(), TestCaseError> {
+    for step in steps {
+        let Some(judged) = plan.judged(step.chain) else {
+            continue;
+        };
+        let (own, other) = match judged.flow {
+            Flow::Ingress => (packet.destination, packet.source),
+            Flow::Egress => (packet.source, packet.destination),
+        };
+        let pod = plan.pod_at(own).map(|pod| pod.name.clone());
+        let pod = pod.filter(|pod| judged.pods.contains(pod));
+        prop_assert!(pod.is_some(), "{} judges {}", step.chain, own);
+        let reasons = plan.admissions(&pod.unwrap(), judged.flow, other, packet.payload);
+        let returns = step.rule.action == Action::Return;
+        prop_assert_eq!(returns, !reasons.is_empty(), "{:?} {:?}", step, reasons);
+        prop_assert!(
+            reasons
+                .iter()
+                .all(|one| judged.policies.contains(&one.policy))
+        );
+    }
     Ok(())
 }
 

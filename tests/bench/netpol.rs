@@ -59,7 +59,7 @@ fn a_pod(at: usize, shape: Shape) -> Pod {
         port("http", Protocol::Tcp, 8080),
         port("metrics", Protocol::Tcp, 9090),
     ];
-    if at % (PODS / LOCAL) == 0 && at / (PODS / LOCAL) < LOCAL {
+    if at.is_multiple_of(PODS / LOCAL) && at / (PODS / LOCAL) < LOCAL {
         one
     } else {
         remote(one)

@@ -15,6 +15,7 @@ mod blocks;
 mod chain;
 mod content;
 mod frame;
+mod index;
 mod isolation;
 mod names;
 mod parts;
@@ -22,15 +23,17 @@ mod peers;
 mod pods;
 mod policy;
 mod ports;
+mod reason;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::firewall::{Name, Wanted};
-use crate::model::{NodeFacts, Note, ObjectName, Pod, Snapshot};
-use crate::net::{Family, Prefix};
+use crate::firewall::{Name, Payload, Wanted};
+use crate::model::{Note, ObjectName, Pod, Snapshot};
+use crate::net::{Family, Prefix, is_usable};
 use crate::netpol::plan::parts::Parts;
+use crate::netpol::plan::reason::{Other, admits};
 use crate::netpol::{Input, Settings};
 
 pub use frame::{CHAIN_PREFIXES, CHAINS, DISPATCHES, LOCAL_PODS, SELF, SETS};
@@ -50,6 +53,15 @@ pub struct Judged {
     pub policies: Vec<ObjectName>,
     /// Sorted.
     pub pods: Vec<ObjectName>,
+}
+
+/// A rule of a policy that lets something pass.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Admission {
+    pub policy: ObjectName,
+    pub flow: Flow,
+    /// Its place in `spec.ingress` or `spec.egress`, from 0.
+    pub rule: usize,
 }
 
 /// How much there is.
@@ -72,13 +84,18 @@ pub struct Counts {
 pub struct Plan {
     wanted: Wanted,
     parts: Parts,
+    ground: Option<Ground>,
     last: Option<Input>,
 }
 
 /// What everything else stands on; another one means to plan anew.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Ground {
-    facts: Arc<NodeFacts>,
+    node: Arc<str>,
+    /// The node's own addresses that anybody else can speak of; sorted. Not the link-local ones,
+    /// which come and go with every pod.
+    own: Vec<IpAddr>,
+    ranges: Vec<Prefix>,
     settings: Arc<Settings>,
 }
 
@@ -101,18 +118,21 @@ impl Flow {
 
 impl Ground {
     fn of(input: &Input) -> Self {
+        let facts = &input.facts;
+        let own = facts.addresses.iter().map(|local| local.address);
+        let mut own: Vec<IpAddr> = own.filter(|one| is_usable(*one)).collect();
+        own.sort_unstable();
+        own.dedup();
         Self {
-            facts: Arc::clone(&input.facts),
+            node: Arc::clone(&facts.name),
+            own,
+            ranges: facts.pod_cidrs.clone(),
             settings: Arc::clone(&input.settings),
         }
     }
 
-    /// Whether another ground gives the same rules.
-    fn is_like(&self, other: &Self) -> bool {
-        let (a, b) = (&*self.facts, &*other.facts);
-        self.settings == other.settings
-            && (Arc::ptr_eq(&self.facts, &other.facts)
-                || (a.name == b.name && a.addresses == b.addresses && a.pod_cidrs == b.pod_cidrs))
+    fn is_own(&self, address: IpAddr) -> bool {
+        self.own.binary_search(&address).is_ok()
     }
 
     fn families(&self) -> impl Iterator<Item = Family> {
@@ -128,15 +148,15 @@ impl Ground {
 
     /// Ranges whose unknown addresses are refused.
     fn refused(&self, family: Family) -> impl Iterator<Item = Prefix> {
-        let ranges = self.facts.pod_cidrs.iter().copied();
+        let ranges = self.ranges.iter().copied();
         let wanted = self.settings.default_deny;
         ranges.filter(move |range| wanted && Family::of_prefix(range) == family)
     }
 
     fn is_local(&self, pod: &Pod) -> bool {
         match &pod.node {
-            Some(node) => *node == self.facts.name,
-            None => pod.host_ips.iter().any(|host| self.facts.is_local(*host)),
+            Some(node) => *node == self.node,
+            None => pod.host_ips.iter().any(|host| self.is_own(*host)),
         }
     }
 }
@@ -148,6 +168,7 @@ impl Default for Plan {
         Self {
             wanted: Wanted::new(LOCAL_PODS, frame::CLOSED),
             parts: Parts::default(),
+            ground: None,
             last: None,
         }
     }
@@ -160,7 +181,7 @@ impl Plan {
     pub fn update(&mut self, input: &Input) {
         let ground = Ground::of(input);
         match &self.last {
-            Some(last) if Ground::of(last).is_like(&ground) => {
+            Some(last) if self.ground.as_ref() == Some(&ground) => {
                 let (old, new) = (&last.snapshot, &input.snapshot);
                 self.parts.step(&mut self.wanted, &ground, old, new);
             }
@@ -173,6 +194,7 @@ impl Plan {
                 become_like(&mut self.wanted, wanted);
             }
         }
+        self.ground = Some(ground);
         self.last = Some(input.clone());
     }
 
@@ -189,10 +211,9 @@ impl Plan {
     /// What users got wrong, sorted.
     #[must_use]
     pub fn notes(&self) -> Vec<Note> {
-        let input = self.last.as_ref();
-        input
-            .map(|input| self.parts.pods.notes(&input.facts))
-            .unwrap_or_default()
+        let ground = self.ground.as_ref();
+        let notes = ground.map(|ground| self.parts.pods.notes(ground));
+        notes.unwrap_or_default()
     }
 
     #[must_use]
@@ -241,6 +262,40 @@ impl Plan {
             Flow::Egress => shown.egress.as_deref(),
         };
         self.parts.isolations.get(key?)
+    }
+
+    /// The rules that let a payload pass between a pod and an address: to the pod on `Ingress`,
+    /// from it on `Egress`. Empty where none does, and where nothing isolates the pod.
+    #[must_use]
+    pub fn admissions(
+        &self,
+        pod: &ObjectName,
+        flow: Flow,
+        other: IpAddr,
+        payload: Payload,
+    ) -> Vec<Admission> {
+        let pod = self.parts.pods.find(pod).and_then(|one| one.now.as_ref());
+        let (Some(pod), Some(input)) = (pod, &self.last) else {
+            return Vec::new();
+        };
+        let other = Other {
+            address: other,
+            pod: self.pod_at(other).map(|pod| &**pod),
+        };
+        let namespaces = &input.snapshot.namespaces;
+        let policies = self.parts.policies.isolating(pod, flow);
+        let rules = policies.into_iter().flat_map(|one| {
+            let parts = one.parts(flow).iter().enumerate();
+            parts.map(|(rule, part)| (&one.policy.name, rule, part))
+        });
+        rules
+            .filter(|(_, _, part)| admits(part, flow, pod, other, payload, namespaces))
+            .map(|(policy, rule, _)| Admission {
+                policy: policy.clone(),
+                flow,
+                rule,
+            })
+            .collect()
     }
 
     /// The input of the last update.

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::firewall::{Member, Members, Name, SetDef, SetKey};
-use crate::model::{Labels, Pod, Requirement, Selector};
+use crate::model::{Labels, Pod, Selector};
 use crate::net::{Family, Protocol};
 use crate::netpol::plan::content::Within;
+use crate::netpol::plan::index::{Index, demand};
 use crate::netpol::plan::pods::{Namespaces, PodId, Pods};
 
 /// Stands for one group as long as a rule names it.
@@ -68,14 +69,6 @@ pub(super) struct Peers {
     by_namespace: FxHashMap<Arc<str>, Index>,
     by_pod_label: Index,
     by_namespace_label: Index,
-}
-
-/// Groups by one label that they insist on.
-#[derive(Debug, Default)]
-struct Index {
-    labels: FxHashMap<Arc<str>, FxHashMap<Arc<str>, Vec<PeerId>>>,
-    keys: FxHashMap<Arc<str>, Vec<PeerId>>,
-    rest: Vec<PeerId>,
 }
 
 // === impl PeerKey ===
@@ -344,67 +337,6 @@ impl Peers {
         shown.peers = belongs;
         shown.pod = pod;
         shown.addresses = addresses;
-    }
-}
-
-/// The first label that a selector insists on.
-fn demand(selector: &Selector) -> Option<&Requirement> {
-    let requirements = selector.requirements();
-    let by_value = |one: &&Requirement| matches!(one, Requirement::In(..));
-    let by_key = |one: &&Requirement| matches!(one, Requirement::Exists(_));
-    let exact = requirements.iter().find(by_value);
-    exact.or_else(|| requirements.iter().find(by_key))
-}
-
-// === impl Index ===
-
-impl Index {
-    fn lists(&mut self, selector: &Selector, mut act: impl FnMut(&mut Vec<PeerId>)) {
-        match demand(selector) {
-            Some(Requirement::In(key, values)) => {
-                let of_key = self.labels.entry(Arc::clone(key)).or_default();
-                for value in values {
-                    let list = of_key.entry(Arc::clone(value)).or_default();
-                    act(list);
-                    if list.is_empty() {
-                        of_key.remove(value);
-                    }
-                }
-                if of_key.is_empty() {
-                    self.labels.remove(key);
-                }
-            }
-            Some(requirement) => {
-                let list = self.keys.entry(Arc::clone(requirement.key())).or_default();
-                act(list);
-                if list.is_empty() {
-                    self.keys.remove(requirement.key());
-                }
-            }
-            None => act(&mut self.rest),
-        }
-    }
-
-    fn add(&mut self, id: PeerId, selector: &Selector) {
-        self.lists(selector, |list| list.push(id));
-    }
-
-    fn remove(&mut self, id: PeerId, selector: &Selector) {
-        self.lists(selector, |list| list.retain(|held| *held != id));
-    }
-
-    fn is_empty(&self) -> bool {
-        self.labels.is_empty() && self.keys.is_empty() && self.rest.is_empty()
-    }
-
-    fn each(&self, labels: &Labels, look: &mut impl FnMut(PeerId)) {
-        for (key, value) in labels.iter() {
-            let of_value = self.labels.get(key).and_then(|of_key| of_key.get(value));
-            let of_key = self.keys.get(key);
-            let ids = of_value.into_iter().chain(of_key).flatten();
-            ids.for_each(|id| look(*id));
-        }
-        self.rest.iter().for_each(|id| look(*id));
     }
 }
 

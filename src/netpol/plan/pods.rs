@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::model::{Namespace, NodeFacts, Note, ObjectName, ObjectRef, Pod, Requirement, Selector};
+use crate::model::{Namespace, Note, ObjectName, ObjectRef, Pod, Requirement, Selector};
 use crate::net::is_usable;
 use crate::netpol::plan::isolation::IsolationKey;
 use crate::netpol::plan::peers::{PeerId, PeerKey, Reach};
@@ -180,7 +180,7 @@ impl Pods {
         let namespace = &pod.name.namespace;
         let mut wrong = Vec::new();
         for address in &pod.addresses {
-            if !is_usable(*address) || ground.facts.is_local(*address) {
+            if !is_usable(*address) || ground.is_own(*address) {
                 wrong.push(*address);
                 continue;
             }
@@ -306,7 +306,7 @@ impl Pods {
         Some(fewest.into_iter().flatten().copied().collect())
     }
 
-    pub(super) fn notes(&self, facts: &NodeFacts) -> Vec<Note> {
+    pub(super) fn notes(&self, ground: &Ground) -> Vec<Note> {
         let about = |name: &ObjectName, reason: String| {
             Note::new(
                 ObjectRef::new("Pod", name.to_string()),
@@ -317,7 +317,7 @@ impl Pods {
         let mut notes = Vec::new();
         for (name, addresses) in &self.wrong {
             for address in addresses {
-                let whose = if facts.is_local(*address) {
+                let whose = if ground.is_own(*address) {
                     "belongs to the node"
                 } else {
                     "can't be that of a pod"

@@ -1,3 +1,5 @@
+mod parts;
+
 use super::*;
 use crate::firewall::{Hook, Packet, Payload, Tracked, Verdict, walk};
 use crate::model::{
