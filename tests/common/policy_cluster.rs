@@ -8,7 +8,9 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use kube_router::config::NetpolBackend;
 use kube_router::model::{
     IpBlock, Labels, LocalAddress, NamedPort, Namespace, NetworkPolicy, NodeFacts, ObjectName,
     Peer, Pod, PolicyPort, PolicyRule, PortSpec, Requirement, Selector, Snapshot,
@@ -39,11 +41,7 @@ impl Default for Cluster {
             namespaces: Vec::new(),
             pods: Vec::new(),
             policies: Vec::new(),
-            settings: Settings {
-                families: ByFamily { v4: true, v6: true },
-                default_deny: false,
-                log_drops: false,
-            },
+            settings: settings(),
         }
     }
 }
@@ -98,6 +96,16 @@ pub fn facts() -> NodeFacts {
         pod_cidrs: POD_CIDRS.iter().map(|text| prefix(text)).collect(),
         zone: None,
         links: vec!["eth0".into()],
+    }
+}
+
+pub fn settings() -> Settings {
+    Settings {
+        families: ByFamily { v4: true, v6: true },
+        default_deny: false,
+        log_drops: false,
+        backend: NetpolBackend::Auto,
+        sync_period: Duration::from_secs(300),
     }
 }
 
@@ -425,6 +433,7 @@ pub fn any_settings() -> impl Strategy<Value = Settings> {
             families: ByFamily { v4, v6 },
             default_deny,
             log_drops,
+            ..settings()
         },
     )
 }

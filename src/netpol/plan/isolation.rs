@@ -233,7 +233,7 @@ fn raise(
             sets.push(set);
             list.into_iter().for_each(|member| members.add(set, member));
         }
-        let chain = Arc::new(built.chain(family, with.ground.settings.log_drops));
+        let chain = Arc::new(built.chain(family, with.ground.log_drops));
         with.wanted.chains.set(ChainKey { family, name }, chain);
     }
     Standing {

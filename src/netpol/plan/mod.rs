@@ -31,10 +31,10 @@ use std::sync::Arc;
 
 use crate::firewall::{Name, Payload, Wanted};
 use crate::model::{Note, ObjectName, Pod, Snapshot};
-use crate::net::{Family, Prefix, is_usable};
+use crate::net::{ByFamily, Family, Prefix, is_usable};
+use crate::netpol::Input;
 use crate::netpol::plan::parts::Parts;
 use crate::netpol::plan::reason::{Other, admits};
-use crate::netpol::{Input, Settings};
 
 pub use frame::{CHAIN_PREFIXES, CHAINS, DISPATCHES, LOCAL_PODS, SELF, SETS};
 
@@ -96,7 +96,9 @@ struct Ground {
     /// which come and go with every pod.
     own: Vec<IpAddr>,
     ranges: Vec<Prefix>,
-    settings: Arc<Settings>,
+    families: ByFamily<bool>,
+    default_deny: bool,
+    log_drops: bool,
 }
 
 // === impl Flow ===
@@ -127,7 +129,9 @@ impl Ground {
             node: Arc::clone(&facts.name),
             own,
             ranges: facts.pod_cidrs.clone(),
-            settings: Arc::clone(&input.settings),
+            families: input.settings.families,
+            default_deny: input.settings.default_deny,
+            log_drops: input.settings.log_drops,
         }
     }
 
@@ -136,20 +140,20 @@ impl Ground {
     }
 
     fn families(&self) -> impl Iterator<Item = Family> {
-        let families = self.settings.families;
+        let families = self.families;
         Family::ALL
             .into_iter()
             .filter(move |family| *families.get(*family))
     }
 
     fn has(&self, address: IpAddr) -> bool {
-        *self.settings.families.get(Family::of(address))
+        *self.families.get(Family::of(address))
     }
 
     /// Ranges whose unknown addresses are refused.
     fn refused(&self, family: Family) -> impl Iterator<Item = Prefix> {
         let ranges = self.ranges.iter().copied();
-        let wanted = self.settings.default_deny;
+        let wanted = self.default_deny;
         ranges.filter(move |range| wanted && Family::of_prefix(range) == family)
     }
 
@@ -191,7 +195,11 @@ impl Plan {
                 let nothing = Snapshot::default();
                 self.parts
                     .step(&mut wanted, &ground, &nothing, &input.snapshot);
-                become_like(&mut self.wanted, wanted);
+                if self.last.is_some() {
+                    become_like(&mut self.wanted, wanted);
+                } else {
+                    self.wanted = wanted;
+                }
             }
         }
         self.ground = Some(ground);

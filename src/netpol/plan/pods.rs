@@ -266,17 +266,20 @@ impl Pods {
 
     /// Pods that a peer selects.
     pub(super) fn selected(&self, peer: &PeerKey, namespaces: &Namespaces) -> Vec<PodId> {
-        let pods: Vec<PodId> = match self.labelled(&peer.pods) {
-            Some(pods) => pods,
-            None => match &peer.reach {
-                Reach::Namespace(name) => self.all_in(name).collect(),
-                Reach::Namespaces(_) => {
-                    let all = self.namespaces.iter();
-                    all.filter(|(name, _)| peer.reaches(name, namespaces))
-                        .flat_map(|(_, pods)| pods.iter().copied())
-                        .collect()
-                }
-            },
+        let own = match &peer.reach {
+            Reach::Namespace(name) => self.namespaces.get(name).map_or(0, FxHashSet::len),
+            Reach::Namespaces(_) => usize::MAX,
+        };
+        let labelled = self.labelled(&peer.pods).filter(|lists| size(lists) < own);
+        let pods: Vec<PodId> = match (labelled, &peer.reach) {
+            (Some(lists), _) => lists.into_iter().flatten().copied().collect(),
+            (None, Reach::Namespace(name)) => self.all_in(name).collect(),
+            (None, Reach::Namespaces(_)) => {
+                let all = self.namespaces.iter();
+                all.filter(|(name, _)| peer.reaches(name, namespaces))
+                    .flat_map(|(_, pods)| pods.iter().copied())
+                    .collect()
+            }
         };
         let selects = |id: &PodId| {
             let pod = self.records.get(id).and_then(|record| record.now.as_ref());
@@ -286,7 +289,7 @@ impl Pods {
     }
 
     /// Pods with one of the labels that a selector insists on; `None` where it insists on none.
-    fn labelled(&self, selector: &Selector) -> Option<Vec<PodId>> {
+    fn labelled(&self, selector: &Selector) -> Option<Vec<&FxHashSet<PodId>>> {
         let requirements = selector.requirements().iter();
         let found = requirements.filter_map(|requirement| {
             let of_key = self.labels.get(requirement.key());
@@ -300,10 +303,7 @@ impl Pods {
             };
             Some(lists)
         });
-        let size =
-            |lists: &Vec<&FxHashSet<PodId>>| lists.iter().map(|list| list.len()).sum::<usize>();
-        let fewest = found.min_by_key(size)?;
-        Some(fewest.into_iter().flatten().copied().collect())
+        found.min_by_key(|lists| size(lists))
     }
 
     pub(super) fn notes(&self, ground: &Ground) -> Vec<Note> {
@@ -339,6 +339,10 @@ impl Pods {
         notes.sort_unstable();
         notes
     }
+}
+
+fn size(lists: &[&FxHashSet<PodId>]) -> usize {
+    lists.iter().map(|list| list.len()).sum()
 }
 
 /// Changes what stands under a key; takes it out when the change says it is empty.
