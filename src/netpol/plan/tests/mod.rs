@@ -3,10 +3,11 @@ mod parts;
 use super::*;
 use crate::firewall::{Hook, Packet, Payload, Tracked, Verdict, walk};
 use crate::model::{
-    Labels, NamedPort, Namespace, NetworkPolicy, Peer, PolicyPort, PolicyRule, PortSpec,
+    Labels, NamedPort, Namespace, NetworkPolicy, NodeFacts, Peer, PolicyPort, PolicyRule, PortSpec,
     Requirement, Selector,
 };
 use crate::net::{ByFamily, Protocol};
+use crate::netpol::Settings;
 
 fn selector(pairs: &[(&str, &str)]) -> Selector {
     let pairs = pairs.iter();
