@@ -55,7 +55,7 @@ const ROOMS: &[Row] = &[
 const PROXY: &str = "net delta metrics model config firewall reconcile kernel::ipvs kernel::rtnl \
                      kernel::ipset kernel::iptables kernel::conntrack kernel::sysctl";
 const NETPOL: &str = "net delta metrics model config firewall reconcile kernel::nft \
-                      kernel::ipset kernel::iptables kernel::sysctl";
+                      kernel::ipset kernel::iptables kernel::conntrack kernel::sysctl";
 const APP: &str = "net delta metrics model config firewall watch reconcile proxy netpol http \
                    cli kernel::ipvs kernel::rtnl";
 

@@ -99,6 +99,7 @@ pub(super) fn policy_settings(config: &Config) -> netpol::Settings {
         default_deny: config.netpol.default_deny,
         log_drops: config.netpol.log_drops,
         backend: config.netpol.backend,
+        established: config.netpol.established,
         sync_period: config.netpol.sync_period,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::firewall::{
     Action, Chain, ChainKey, ConnectionState, Direction, IcmpType, Jump, Match, Member, Name, Rule,
-    SetDef, SetKey, Table, TargetKey, Wanted,
+    SetDef, SetKey, SetKind, Table, TargetKey, Wanted,
 };
 use crate::net::{Family, Protocol};
 
@@ -209,7 +209,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Member by member where prefixes are involved: slow and plain.
+    /// By look-up where the member can be named, else member by member: slow and plain.
     fn is_in(&self, set: SetDef, directions: &[Direction]) -> bool {
         let key = SetKey::new(self.family, set);
         let Some(members) = self.wanted.members.get(&key) else {
@@ -218,11 +218,21 @@ impl Walk<'_> {
         let end = |at: usize| directions.get(at).map(|direction| self.end(*direction));
         let carries =
             |protocol: Protocol, port: u16| self.packet.payload == Payload::Ports(protocol, port);
-        members.iter().any(|member| match *member {
-            Member::Address(address) => end(0) == Some(address),
-            Member::AddressPort(address, protocol, port) => {
-                end(0) == Some(address) && carries(protocol, port)
+        let named = match (set.kind, end(0), end(1), self.packet.payload) {
+            (SetKind::Address, Some(one), ..) => Some(Member::Address(one)),
+            (SetKind::AddressPort, Some(one), _, Payload::Ports(protocol, port)) => {
+                Some(Member::AddressPort(one, protocol, port))
             }
+            (SetKind::AddressPair, Some(one), Some(other), _) => {
+                Some(Member::AddressPair(one, other))
+            }
+            _ => None,
+        };
+        if let Some(member) = named {
+            return members.contains(&member);
+        }
+        members.iter().any(|member| match *member {
+            Member::Address(_) | Member::AddressPort(..) | Member::AddressPair(..) => false,
             Member::Prefix(prefix) => end(0).is_some_and(|end| prefix.contains(&end)),
             Member::AddressPortPrefix(address, protocol, port, prefix) => {
                 end(0) == Some(address)
@@ -232,7 +242,6 @@ impl Walk<'_> {
             Member::PrefixPort(prefix, protocol, port) => {
                 end(0).is_some_and(|end| prefix.contains(&end)) && carries(protocol, port)
             }
-            Member::AddressPair(one, other) => end(0) == Some(one) && end(1) == Some(other),
         })
     }
 }

@@ -1,10 +1,17 @@
 //! The controller: keeps the plan, knows what the kernel holds, and carries the difference out.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::firewall::{self, Backend, Change as RuleChange, Fault, Seen};
-use crate::net::{ByFamily, Family};
+use crate::config::Established;
+use crate::firewall::{
+    self, Backend, Change as RuleChange, Fault, Hook, Packet, Payload, Seen, Tracked, Verdict,
+};
+use crate::kernel::conntrack::Flow;
+use crate::model::NodeFacts;
+use crate::net::{ByFamily, Family, Protocol};
 use crate::netpol::kernel::{Kernel, Kind};
+use crate::netpol::plan::LOCAL_PODS;
 use crate::netpol::{Input, Plan};
 use crate::reconcile::{Controller, Failure, ObserveError, Report, Scope};
 
@@ -14,6 +21,8 @@ pub enum Change {
     Rules(RuleChange),
     /// Lets frames between ports of a bridge pass the rules.
     FilterBridge(Family),
+    /// Judges connections again that were allowed before policies changed.
+    Recheck(Family),
     /// Takes away what the other backend left, now that this one's rules stand.
     Retire(Kind),
 }
@@ -35,6 +44,8 @@ pub struct Netpol<K> {
     /// The backend that was found empty or was emptied by this process.
     retired: Option<Kind>,
     unfiltered: Vec<Family>,
+    /// Rules of these families were tightened since their connections were looked at.
+    tightened: BTreeSet<Family>,
 }
 
 /// A step that waits for others.
@@ -58,6 +69,7 @@ impl<K: Kernel> Netpol<K> {
             backend: None,
             retired: None,
             unfiltered: Vec::new(),
+            tightened: BTreeSet::new(),
         }
     }
 
@@ -151,6 +163,25 @@ impl<K: Kernel> Netpol<K> {
             .filter(move |family| *families.get(*family))
     }
 
+    fn rechecks(&self) -> bool {
+        let established = self.plan.input().map(|input| input.settings.established);
+        established == Some(Established::Recheck)
+    }
+
+    /// Forgets the connections of this node's pods that would not be allowed now: their next packet
+    /// begins a new one, which is judged. All others are left alone, with their translations.
+    fn recheck(&mut self, family: Family) -> Result<usize, Fault> {
+        let Some(input) = self.plan.input() else {
+            return Ok(0);
+        };
+        let (facts, wanted) = (&input.facts, self.plan.wanted());
+        let mut is_denied = |flow: &Flow| {
+            let packet = first_packet(flow, facts);
+            packet.is_some_and(|packet| firewall::walk(wanted, &packet).0 != Verdict::Accept)
+        };
+        self.kernel.forget_flows(family, &mut is_denied)
+    }
+
     /// Whether a backend that is not used holds anything of ours. One that can't be opened here
     /// was never used.
     fn has_left(&mut self, kind: Kind) -> bool {
@@ -168,6 +199,40 @@ impl<K: Kernel> Netpol<K> {
         self.retired = Some(kind);
         Ok(())
     }
+}
+
+/// The family in which a step may refuse what was allowed.
+fn tightens(step: &RuleChange) -> Option<Family> {
+    match step {
+        RuleChange::SetChain(family, _) | RuleChange::SetTargets(family, ..) => Some(*family),
+        RuleChange::DelMembers(key, _) => Some(key.family),
+        RuleChange::AddMembers(key, _) if key.def == LOCAL_PODS => Some(key.family),
+        _ => None,
+    }
+}
+
+/// The packet that a flow began with, as the rules see it: behind the translation of its
+/// destination, before that of its source.
+fn first_packet(flow: &Flow, facts: &NodeFacts) -> Option<Packet> {
+    let (source, destination) = (flow.original.source, flow.reply.source);
+    let protocol = Protocol::from_number(flow.original.protocol)?;
+    let (from_node, to_node) = (facts.is_local(source), facts.is_local(destination));
+    let hook = match (from_node, to_node) {
+        // The node reaches its pods whatever policies say.
+        (true, _) => return None,
+        (false, true) => Hook::Input,
+        (false, false) => Hook::Forward,
+    };
+    Some(Packet {
+        hook,
+        source,
+        destination,
+        payload: Payload::Ports(protocol, flow.reply.source_port),
+        tracked: Tracked::New,
+        from_node,
+        to_node,
+        served: false,
+    })
 }
 
 impl<K: Kernel> Controller for Netpol<K> {
@@ -218,8 +283,13 @@ impl<K: Kernel> Controller for Netpol<K> {
             .families()
             .filter(|family| *seen.bridge.get(*family) == Some(false))
             .map(Change::FilterBridge);
+        let mut recheck = self.tightened.clone();
+        if self.rechecks() {
+            recheck.extend(rules.iter().filter_map(tightens));
+        }
         bridge
             .chain(rules.into_iter().map(Change::Rules))
+            .chain(recheck.into_iter().map(Change::Recheck))
             .chain(seen.retiring.map(Change::Retire))
             .collect()
     }
@@ -240,6 +310,9 @@ impl<K: Kernel> Controller for Netpol<K> {
             match step {
                 Change::Rules(step) => rules.push(step),
                 Change::Retire(kind) => retire = Some(kind),
+                Change::Recheck(family) => {
+                    self.tightened.insert(family);
+                }
                 Change::FilterBridge(family) => match self.kernel.filter_bridge(family) {
                     Ok(()) => {
                         *seen.bridge.get_mut(family) = Some(true);
@@ -261,6 +334,18 @@ impl<K: Kernel> Controller for Netpol<K> {
                 reason: failed.reason,
             });
             report.failures.extend(failures);
+        }
+        for family in self.tightened.clone() {
+            match self.recheck(family) {
+                Ok(_) => {
+                    report.applied += 1;
+                    self.tightened.remove(&family);
+                }
+                Err(reason) => report.failures.push(Failure {
+                    change: Change::Recheck(family),
+                    reason,
+                }),
+            }
         }
         if let Some(kind) = retire {
             let change = Change::Retire(kind);
@@ -292,6 +377,7 @@ impl<K: Kernel> Controller for Netpol<K> {
         match change {
             Change::Rules(step) => step.kind(),
             Change::FilterBridge(_) => "filter-bridge",
+            Change::Recheck(_) => "recheck",
             Change::Retire(_) => "retire",
         }
     }
@@ -343,6 +429,12 @@ impl fmt::Display for Change {
             }
             Self::FilterBridge(Family::V6) => {
                 f.write_str("sysctl -w net.bridge.bridge-nf-call-ip6tables=1")
+            }
+            Self::Recheck(family) => {
+                write!(
+                    f,
+                    "judge the {family} connections of this node's pods again"
+                )
             }
             Self::Retire(kind) => write!(f, "remove what {} left", kind.name()),
         }

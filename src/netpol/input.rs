@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::NetpolBackend;
+use crate::config::{Established, NetpolBackend};
 use crate::model::{NodeFacts, Snapshot};
 use crate::net::ByFamily;
 
@@ -17,6 +17,8 @@ pub struct Settings {
     /// Send a copy of refused packets to whoever reads them.
     pub log_drops: bool,
     pub backend: NetpolBackend,
+    /// What becomes of connections that a changed policy no longer allows.
+    pub established: Established,
     /// How often the kernel is read back and repaired.
     pub sync_period: Duration,
 }

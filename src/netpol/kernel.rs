@@ -2,11 +2,12 @@
 
 use crate::config::NetpolBackend;
 use crate::firewall::{Backend, Fault, Names, Nftables, Xtables};
+use crate::kernel::conntrack::{Conntrack, Flow, Flows};
 use crate::kernel::ipset::Ipset;
 use crate::kernel::iptables::Iptables;
 use crate::kernel::nft::{self, Monitor, Nft, Tables};
 use crate::kernel::sysctl::{self, Key, Parameters, Sysctl};
-use crate::net::{ByFamily, Family};
+use crate::net::{ByFamily, Family, Protocol};
 use crate::netpol::plan::{CHAIN_PREFIXES, CHAINS, DISPATCHES, SETS};
 
 /// The table that is ours, in family `inet`.
@@ -38,6 +39,16 @@ pub trait Kernel {
     /// # Errors
     /// Where it can't be set.
     fn filter_bridge(&mut self, family: Family) -> Result<(), Fault>;
+
+    /// Makes connection tracking forget the flows of a family that are to go; how many there were.
+    ///
+    /// # Errors
+    /// Where they can't be listed or one can't be deleted.
+    fn forget_flows(
+        &mut self,
+        family: Family,
+        is_to_go: &mut dyn FnMut(&Flow) -> bool,
+    ) -> Result<usize, Fault>;
 }
 
 /// The kernel of the calling thread's network namespace.
@@ -140,6 +151,19 @@ impl Kernel for HostKernel {
 
     fn filter_bridge(&mut self, family: Family) -> Result<(), Fault> {
         Ok(self.sysctl.write(&bridge_key(family)?, "1")?)
+    }
+
+    fn forget_flows(
+        &mut self,
+        family: Family,
+        is_to_go: &mut dyn FnMut(&Flow) -> bool,
+    ) -> Result<usize, Fault> {
+        let mut table = Conntrack::open()?;
+        let mut forgotten = 0;
+        for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
+            forgotten += table.delete_where(family, protocol, is_to_go)?;
+        }
+        Ok(forgotten)
     }
 }
 

@@ -26,24 +26,37 @@ impl Conntrack {
         self.socket.stats()
     }
 
-    /// The flows of a family and protocol that a filter matches.
+    /// The flows of a family and protocol that are wanted.
     fn matching(
         &mut self,
         family: Family,
         protocol: Protocol,
-        filters: &Filters,
+        is_wanted: &mut dyn FnMut(&Flow) -> bool,
     ) -> Result<Vec<Flow>, Error> {
         let replies = self.socket.dump(&wire::get(family, protocol))?;
         let mut flows = Vec::new();
         for message in &replies {
             // A flow that cannot be read is none of ours: those have two tuples with ports.
-            flows.extend(
-                wire::flow(&message)
-                    .ok()
-                    .filter(|flow| filters.match_any(flow)),
-            );
+            flows.extend(wire::flow(&message).ok().filter(&mut *is_wanted));
         }
         Ok(flows)
+    }
+
+    fn delete_flows(&mut self, flows: &[Flow]) -> Result<usize, Error> {
+        let mut deleted = 0;
+        let verdicts = self.socket.batch(flows.iter().map(wire::delete));
+        for (flow, verdict) in flows.iter().zip(verdicts) {
+            match verdict {
+                Ok(()) => deleted += 1,
+                // It ended by itself.
+                Err(error) if error.is(libc::ENOENT) => {}
+                Err(source) => {
+                    let flow = Box::new(*flow);
+                    return Err(Error::Delete { flow, source });
+                }
+            }
+        }
+        Ok(deleted)
     }
 }
 
@@ -52,25 +65,21 @@ impl Flows for Conntrack {
         let index = Filters::new(filters);
         let mut flows = Vec::new();
         for (family, protocol) in index.tables() {
-            flows.extend(self.matching(family, protocol, &index)?);
+            let mut is_wanted = |flow: &Flow| index.match_any(flow);
+            flows.extend(self.matching(family, protocol, &mut is_wanted)?);
         }
-        let mut deleted = 0;
-        for (flow, verdict) in flows
-            .iter()
-            .zip(self.socket.batch(flows.iter().map(wire::delete)))
-        {
-            match verdict {
-                Ok(()) => deleted += 1,
-                // It ended by itself.
-                Err(error) if error.is(libc::ENOENT) => {}
-                Err(source) => {
-                    return Err(Error::Delete {
-                        flow: Box::new(*flow),
-                        source,
-                    });
-                }
-            }
-        }
-        Ok(deleted)
+        self.delete_flows(&flows)
+    }
+
+    fn delete_where(
+        &mut self,
+        family: Family,
+        protocol: Protocol,
+        is_to_go: &mut dyn FnMut(&Flow) -> bool,
+    ) -> Result<usize, Error> {
+        let number = protocol.number();
+        let mut is_wanted = |flow: &Flow| flow.original.protocol == number && is_to_go(flow);
+        let flows = self.matching(family, protocol, &mut is_wanted)?;
+        self.delete_flows(&flows)
     }
 }

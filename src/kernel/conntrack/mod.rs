@@ -36,6 +36,14 @@ pub enum Error {
 pub trait Flows {
     /// Deletes every flow that one of the filters matches; how many there were.
     fn delete(&mut self, filters: &[FlowFilter]) -> Result<usize, Error>;
+
+    /// Deletes the flows of a family and protocol that are to go; how many there were.
+    fn delete_where(
+        &mut self,
+        family: Family,
+        protocol: Protocol,
+        is_to_go: &mut dyn FnMut(&Flow) -> bool,
+    ) -> Result<usize, Error>;
 }
 
 /// Filters by what they look for first, so that each flow is looked up instead of compared.
