@@ -57,7 +57,7 @@ const PROXY: &str = "net delta metrics model config firewall reconcile kernel::i
 const NETPOL: &str = "net delta metrics model config firewall reconcile kernel::nft \
                       kernel::ipset kernel::iptables kernel::conntrack kernel::sysctl";
 const APP: &str = "net delta metrics model config firewall watch reconcile proxy netpol http \
-                   cli kernel::ipvs kernel::rtnl";
+                   cli kernel::ipvs kernel::nflog kernel::rtnl";
 
 /// Edges within one layer; everything else goes downwards.
 const WITHIN_A_LAYER: &[(&str, &str)] = &[

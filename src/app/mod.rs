@@ -10,6 +10,7 @@
 
 mod cleanup;
 mod daemon;
+mod drops;
 mod explain;
 mod log;
 mod notes;

@@ -17,7 +17,7 @@ use super::log::Log;
 use super::notes::Notes;
 use super::slots::Slots;
 use super::systemd::{self, Dialogue};
-use super::{privileges, scrape};
+use super::{drops, privileges, scrape};
 use crate::cli::{Exit, RunArgs};
 use crate::config::{self, Config, Sources};
 use crate::http::{self, Limits, Site};
@@ -168,6 +168,9 @@ async fn serve(config: Config, sources: Sources, log: &Arc<Log>) -> Result<End, 
     }
     if let Some(fed) = &slots.netpol {
         start_netpol(&fed.slot, &board, &registry, ended.clone())?;
+        if config.netpol.log_drops {
+            drops::spawn(cluster.snapshot.clone())?;
+        }
     }
     listeners.serve(&config, &board, &registry);
     let daemon = Daemon {

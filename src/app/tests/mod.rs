@@ -1,4 +1,5 @@
 mod daemon;
+mod drops;
 mod explain;
 mod privileges;
 mod scrape;

@@ -165,7 +165,8 @@ impl Built {
             };
             rules.push(returns(self.in_set(set.def, set.and.as_ref()), flow, says));
         }
-        rules.extend(refusal(self.name, log_drops));
+        let prefix = log_prefix(self.flow, self.name);
+        rules.extend(refusal(prefix.filter(|_| log_drops)));
         self.with(rules)
     }
 
@@ -212,9 +213,15 @@ fn returns(matches: Vec<Match>, flow: Flow, says: &'static str) -> Rule {
     }
 }
 
-/// The end of every chain that refuses.
-pub(super) fn refusal(chain: Name, log_drops: bool) -> impl Iterator<Item = Rule> {
-    let log = log_drops.then_some((Action::Log(chain), "a copy for the log"));
+/// What a logged packet is marked with: the direction that refused it, and where.
+fn log_prefix(flow: Flow, chain: Name) -> Option<Name> {
+    let end = chain.as_str().rsplit('-').next().unwrap_or_default();
+    Name::new(&format!("{}:{end}", flow.name()))
+}
+
+/// The end of every chain that refuses; with a prefix some packets are logged.
+pub(super) fn refusal(log: Option<Name>) -> impl Iterator<Item = Rule> {
+    let log = log.map(|prefix| (Action::Log(prefix), "a copy for the log"));
     let refuse = (Action::RejectPort, "nothing allows it");
     log.into_iter().chain([refuse]).map(|(action, says)| Rule {
         matches: Vec::new(),

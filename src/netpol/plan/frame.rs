@@ -75,7 +75,7 @@ pub(super) fn frame(ground: &Ground) -> Wanted {
         wanted.members.declare(SetKey::new(family, SELF));
         let ranges: Vec<Prefix> = ground.refused(family).collect();
         for (name, rules) in [
-            (CLOSED, refusal(CLOSED, ground.log_drops).collect()),
+            (CLOSED, refusal(None).collect()),
             (NETPOL, netpol(family, &ranges)),
             (INPUT, input(&ranges)),
             (FORWARD, forward(&ranges)),
