@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use super::daemon::settings;
 use super::run::runtime;
+use super::slots::policy_settings;
 use crate::cli::{Exit, PlanArgs};
 use crate::config::{self, ClusterSource, Config};
 use crate::model::{LocalAddress, NodeFacts, Note, Snapshot};
 use crate::net::Prefix;
+use crate::netpol::{self, Kind};
 use crate::proxy::{Input, Plan, print};
 use crate::reconcile::with_causes;
 use crate::watch::{self, Cluster, Host, NodeObject, NodeUnknown, node_facts};
@@ -50,14 +52,27 @@ pub fn plan(
             return Ok(Exit::Failure);
         }
     };
-    let settings = Arc::new(settings(&config));
-    let mut plan = Plan::default();
-    plan.update(&Input {
-        snapshot,
-        facts: Arc::new(facts),
-        settings,
-    });
-    write!(out, "{}", print(&plan))?;
+    let facts = Arc::new(facts);
+    if config.proxy.enabled {
+        let mut plan = Plan::default();
+        plan.update(&Input {
+            snapshot: Arc::clone(&snapshot),
+            facts: Arc::clone(&facts),
+            settings: Arc::new(settings(&config)),
+        });
+        write!(out, "{}", print(&plan))?;
+    }
+    if config.netpol.enabled {
+        let mut plan = netpol::Plan::default();
+        plan.update(&netpol::Input {
+            snapshot,
+            facts,
+            settings: Arc::new(policy_settings(&config)),
+        });
+        // What `auto` means is the host's to say; here it is what most hosts have.
+        let kind = Kind::wanted(config.netpol.backend).unwrap_or(Kind::Nftables);
+        write!(out, "{}", netpol::print(&plan, kind))?;
+    }
     Ok(Exit::Success)
 }
 

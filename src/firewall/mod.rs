@@ -17,6 +17,7 @@ mod wanted;
 
 pub use backend::{
     Applied, Backend, Failed, Fault, Names, Nftables, Outcome, Withheld, Xtables, apply,
+    iptables_script, nftables_script,
 };
 pub use change::{Change, Seen, changes};
 pub use machine::{Hook, Packet, Payload, Step, Tracked, Verdict, walk};

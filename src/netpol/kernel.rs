@@ -1,14 +1,15 @@
 //! What the controller asks of the kernel besides rules.
 
 use crate::config::NetpolBackend;
-use crate::firewall::{Backend, Fault, Names, Nftables, Xtables};
+use crate::firewall::{Backend, Fault, Nftables, Xtables};
 use crate::kernel::conntrack::{Conntrack, Flow, Flows};
 use crate::kernel::ipset::Ipset;
 use crate::kernel::iptables::Iptables;
 use crate::kernel::nft::{self, Monitor, Nft, Tables};
 use crate::kernel::sysctl::{self, Key, Parameters, Sysctl};
 use crate::net::{ByFamily, Family, Protocol};
-use crate::netpol::plan::{CHAIN_PREFIXES, CHAINS, DISPATCHES, SETS};
+use crate::netpol::NAMES;
+use crate::netpol::plan::DISPATCHES;
 
 /// The table that is ours, in family `inet`.
 pub const TABLE: &str = "kube-router-netpol";
@@ -120,13 +121,7 @@ impl Kernel for HostKernel {
                     v4: Iptables::open(Family::V4).ok(),
                     v6: Iptables::open(Family::V6).ok(),
                 };
-                let names = Names {
-                    chains: CHAINS,
-                    chain_prefixes: CHAIN_PREFIXES,
-                    dispatches: DISPATCHES,
-                    sets: SETS,
-                };
-                Box::new(Xtables::new(Ipset::open()?, tools, names))
+                Box::new(Xtables::new(Ipset::open()?, tools, NAMES))
             }
         })
     }

@@ -9,9 +9,11 @@ mod explain;
 mod input;
 mod kernel;
 pub mod plan;
+mod print;
 
 pub use controller::{Change, Netpol, Observed, Withheld};
 pub use explain::{Answer, End, Judgement, Question};
 pub use input::{Input, Settings};
 pub use kernel::{HostKernel, Kernel, Kind, TABLE};
-pub use plan::Plan;
+pub use plan::{Flow, Plan};
+pub use print::{NAMES, print};

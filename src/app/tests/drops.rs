@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use crate::app::drops::{Drop, judge};
 use crate::kernel::nflog::Record;
-use crate::model::{
-    Labels, NetworkPolicy, ObjectName, Pod, Requirement, Selector, Snapshot,
-};
+use crate::model::{Labels, NetworkPolicy, ObjectName, Pod, Requirement, Selector, Snapshot};
 use crate::netpol::Flow;
 
 fn pod(name: &str, address: &str) -> Pod {
@@ -18,14 +16,20 @@ fn pod(name: &str, address: &str) -> Pod {
         addresses: vec![address.parse().unwrap()],
         host_network: false,
         finished: false,
-        labels: [(Arc::from("app"), Arc::from(name))].into_iter().collect::<Labels>(),
+        labels: [(Arc::from("app"), Arc::from(name))]
+            .into_iter()
+            .collect::<Labels>(),
         ports: Vec::new(),
     }
 }
 
 fn snapshot() -> Snapshot {
     let mut snapshot = Snapshot::default();
-    for (name, address) in [("web", "10.244.1.11"), ("other", "10.244.2.13"), ("six", "fd00::6")] {
+    for (name, address) in [
+        ("web", "10.244.1.11"),
+        ("other", "10.244.2.13"),
+        ("six", "fd00::6"),
+    ] {
         let pod = pod(name, address);
         snapshot.pods.insert(&pod.name.clone(), Arc::new(pod));
     }
@@ -38,7 +42,9 @@ fn snapshot() -> Snapshot {
             ingress: ingress.then(Vec::new),
             egress: (!ingress).then(Vec::new),
         };
-        snapshot.policies.insert(&policy.name.clone(), Arc::new(policy));
+        snapshot
+            .policies
+            .insert(&policy.name.clone(), Arc::new(policy));
     };
     add("closed", "web", true);
     add("out", "web", false);
@@ -48,8 +54,8 @@ fn snapshot() -> Snapshot {
 
 /// TCP from 10.244.2.13 port 40000 to 10.244.1.11 port 8080.
 const IPV4: &[u8] = &[
-    0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 244, 2, 13, 10, 244, 1, 11, 0x9c, 0x40, 0x1f, 0x90,
-    0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0,
+    0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 244, 2, 13, 10, 244, 1, 11, 0x9c, 0x40, 0x1f,
+    0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0,
 ];
 
 fn record(prefix: &str, payload: &[u8]) -> Record {
@@ -88,6 +94,10 @@ fn what_no_rule_of_ours_logged_is_not_told() {
         ("ingress:ABCDEFGHIJKLMNOP", &IPV4[..10]),
         ("ingress:ABCDEFGHIJKLMNOP", &[][..]),
     ] {
-        assert_eq!(judge(&record(prefix, payload), &snapshot()), None, "{prefix}");
+        assert_eq!(
+            judge(&record(prefix, payload), &snapshot()),
+            None,
+            "{prefix}"
+        );
     }
 }

@@ -5,8 +5,8 @@ mod nft;
 mod xtables;
 
 pub use apply::{Applied, Failed, Withheld, apply};
-pub use nft::Nftables;
-pub use xtables::{Names, Xtables};
+pub use nft::{Nftables, script as nftables_script};
+pub use xtables::{Names, Xtables, script as iptables_script};
 
 use std::error::Error;
 

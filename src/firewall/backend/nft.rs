@@ -12,7 +12,8 @@ use std::time::Duration;
 use super::{Backend, Fault, Outcome};
 use crate::firewall::render::nft as render;
 use crate::firewall::{
-    Action, ChainKey, Change, Dispatch, Jump, Member, Name, Seen, SetDef, SetKey, TargetKey, Wanted,
+    Action, ChainKey, Change, Dispatch, Jump, Member, Name, Seen, SetDef, SetKey, TargetKey,
+    Wanted, changes,
 };
 use crate::kernel::nft::object::{self as object, InvalidName, Set};
 use crate::kernel::nft::{
@@ -184,6 +185,43 @@ impl<T: Tables> Nftables<T> {
         }
     }
 
+    /// After a transaction that took effect.
+    fn remember(&mut self, steps: &[Change]) {
+        for step in steps {
+            match step {
+                Change::SetTargets(_, dispatch, targets) => {
+                    let dispatch = *dispatch;
+                    let targets = targets.iter();
+                    self.targets.extend(targets.map(|(address, chain)| {
+                        let address = *address;
+                        (TargetKey { dispatch, address }, Some(*chain))
+                    }));
+                }
+                Change::DelTargets(_, dispatch, addresses) => {
+                    let dispatch = *dispatch;
+                    for address in addresses {
+                        let address = *address;
+                        self.targets.remove(&TargetKey { dispatch, address });
+                    }
+                }
+                Change::SetJumps(_) => self.strays.clear(),
+                Change::AddSet(key, _) => {
+                    self.mixed.remove(key);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Who may change our table.
+    fn ownership(&mut self) -> Result<Option<Ownership>, nft::Error> {
+        let tables = self.tables.tables()?;
+        let ours = tables.into_iter().find(|header| header.name == self.table);
+        Ok(ours.map(|header| header.ownership))
+    }
+}
+
+impl<T> Nftables<T> {
     /// The commands of a list of steps.
     fn batch(&self, steps: &[Change], is_owned: bool) -> Result<Batch, (usize, InvalidName)> {
         let mut batch = Batch {
@@ -367,41 +405,29 @@ impl<T: Tables> Nftables<T> {
         });
         Ok(())
     }
+}
 
-    /// After a transaction that took effect.
-    fn remember(&mut self, steps: &[Change]) {
-        for step in steps {
-            match step {
-                Change::SetTargets(_, dispatch, targets) => {
-                    let dispatch = *dispatch;
-                    let targets = targets.iter();
-                    self.targets.extend(targets.map(|(address, chain)| {
-                        let address = *address;
-                        (TargetKey { dispatch, address }, Some(*chain))
-                    }));
-                }
-                Change::DelTargets(_, dispatch, addresses) => {
-                    let dispatch = *dispatch;
-                    for address in addresses {
-                        let address = *address;
-                        self.targets.remove(&TargetKey { dispatch, address });
-                    }
-                }
-                Change::SetJumps(_) => self.strays.clear(),
-                Change::AddSet(key, _) => {
-                    self.mixed.remove(key);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Who may change our table.
-    fn ownership(&mut self) -> Result<Option<Ownership>, nft::Error> {
-        let tables = self.tables.tables()?;
-        let ours = tables.into_iter().find(|header| header.name == self.table);
-        Ok(ours.map(|header| header.ownership))
-    }
+/// All that is wanted, in an empty table, as `nft -f` reads it.
+///
+/// # Errors
+/// Where a name is none of nf_tables.
+pub fn script(
+    table: &str,
+    dispatches: &'static [Dispatch],
+    wanted: &Wanted,
+) -> Result<String, InvalidName> {
+    let room = Nftables {
+        tables: (),
+        table: object::Name::new(table)?,
+        dispatches,
+        monitor: None,
+        targets: BTreeMap::new(),
+        strays: Vec::new(),
+        mixed: BTreeSet::new(),
+    };
+    let steps = changes(wanted, &Seen::default(), false);
+    let batch = room.batch(&steps, false).map_err(|(_, error)| error)?;
+    Ok(batch.transaction.to_string())
 }
 
 /// What each step comes to when the transaction was refused.

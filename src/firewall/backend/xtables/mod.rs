@@ -10,6 +10,9 @@
 
 mod pods;
 mod run;
+mod script;
+
+pub use script::script;
 
 use self::pods::{PodSet, PodSets};
 use super::{Backend, Fault, Outcome};
