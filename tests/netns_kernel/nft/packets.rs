@@ -265,12 +265,19 @@ fn logged(
 ) -> BTreeMap<u16, Vec<String>> {
     let mut found: BTreeMap<u16, Vec<String>> =
         ports.keys().map(|port| (*port, Vec::new())).collect();
-    // Records are handed over within a tenth of a second.
-    while let Notice::Records(records) = nflog.next(Some(Duration::from_millis(300))).unwrap() {
+    let mut missing: usize = ports.values().map(|(prefixes, _)| prefixes.len()).sum();
+    // Records are handed over within a tenth of a second, on a busy host later: those that are
+    // expected are waited for, and then a look is taken whether there are more.
+    let within = |missing| match missing {
+        0 => Duration::from_millis(300),
+        _ => Duration::from_secs(20),
+    };
+    while let Notice::Records(records) = nflog.next(Some(within(missing))).unwrap() {
         for record in records {
             let header = record.header().unwrap();
             if let (UDP, Logged::Ports { source, .. }) = (header.protocol, header.transport) {
                 found.get_mut(&source).unwrap().push(record.prefix);
+                missing = missing.saturating_sub(1);
             }
         }
     }
