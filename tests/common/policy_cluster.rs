@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube_router::config::NetpolBackend;
+use kube_router::config::{Established, NetpolBackend};
 use kube_router::model::{
     IpBlock, Labels, LocalAddress, NamedPort, Namespace, NetworkPolicy, NodeFacts, ObjectName,
     Peer, Pod, PolicyPort, PolicyRule, PortSpec, Requirement, Selector, Snapshot,
@@ -105,6 +105,7 @@ pub fn settings() -> Settings {
         default_deny: false,
         log_drops: false,
         backend: NetpolBackend::Auto,
+        established: Established::Keep,
         sync_period: Duration::from_secs(300),
     }
 }
