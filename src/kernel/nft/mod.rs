@@ -25,7 +25,9 @@
 //! ```
 
 mod element;
+mod expr;
 mod fake;
+mod fake_table;
 mod handle;
 mod monitor;
 pub mod object;

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use super::element::Key;
-use super::fake::{FakeNft, FakeTable};
+use super::expr::icmp_protocol;
+use super::fake::FakeNft;
+use super::fake_table::FakeTable;
 use super::object::{
     AddressType, CtStates, Expr, Field, Hook, Label, Name, Policy, Reject, Rule, Side, Verdict,
-    icmp_protocol,
 };
 use crate::net::Family;
 

@@ -6,9 +6,9 @@
 
 use std::net::IpAddr;
 
+use super::expr::icmp_protocol;
 use super::object::{
-    AddressType, CtStates, Expr, Field, Label, Limit, Name, Reject, Rule, Side, Test, Unit,
-    Verdict, icmp_protocol,
+    AddressType, CtStates, Expr, Field, Label, Limit, Name, Reject, Rule, Side, Test, Unit, Verdict,
 };
 use super::observed::ObservedRule;
 use super::wire;

@@ -336,7 +336,6 @@ fn packets_take_the_way_that_the_fake_says() {
                 if *arrives { arrived += 1 } else { lost += 1 }
             }
         }
-        eprintln!("{arrived} {lost} {lines}");
         assert!(arrived > 100 && lost > 100 && lines > 1000);
     });
 }

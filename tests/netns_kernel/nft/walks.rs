@@ -349,7 +349,7 @@ fn random_transactions_end_alike_in_the_kernel_and_in_the_fake() {
         let mut runner = runner();
         let commands = proptest::collection::vec(command(), 1..6);
         let (mut accepted, mut refused) = (0, 0);
-        for round in 0..1000 {
+        for round in 0..400 {
             let mut transaction = Transaction::new(name("t"));
             transaction.add_table(false);
             if round % 200 == 199 {
@@ -376,6 +376,6 @@ fn random_transactions_end_alike_in_the_kernel_and_in_the_fake() {
                 refused += 1
             }
         }
-        assert!(accepted > 200 && refused > 200);
+        assert!(accepted > 80 && refused > 80);
     });
 }
