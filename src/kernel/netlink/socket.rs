@@ -125,6 +125,17 @@ impl Socket {
         self.configure()
     }
 
+    /// Leaves a multicast group.
+    pub fn unsubscribe(&mut self, group: u32) -> Result<(), NetlinkError> {
+        self.groups.retain(|joined| *joined != group);
+        let group = i32::try_from(group).unwrap_or(i32::MAX);
+        let (netlink, option) = (libc::SOL_NETLINK, libc::NETLINK_DROP_MEMBERSHIP);
+        if !sys::set_option(self.fd.as_fd(), netlink, option, group) {
+            return Err(NetlinkError::last("setsockopt NETLINK_DROP_MEMBERSHIP"));
+        }
+        Ok(())
+    }
+
     /// Has the kernel leave out notifications about what the sockets of these ports did, in place
     /// of those named before. They then cost no room in the receive buffer either.
     pub fn ignore_ports(&mut self, ports: &[u32]) -> Result<(), NetlinkError> {

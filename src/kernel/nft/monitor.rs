@@ -26,6 +26,10 @@ pub enum Notice {
 /// Watches one table for changes by others.
 ///
 /// Needs `CAP_NET_ADMIN`. Its descriptor can be polled with others.
+///
+/// While anybody listens, the kernel makes one notification of 8 KiB for each element of a
+/// transaction before it sends any, left out or not: 100,000 elements in one transaction take
+/// 800 MB for a moment. Fill large sets before opening a monitor, in parts, or while it is paused.
 #[derive(Debug)]
 pub struct Monitor {
     socket: Socket,
@@ -48,13 +52,24 @@ impl Monitor {
 
     /// Leaves out what the socket of this port does ([`Nft::port`](super::Nft::port)). To be told
     /// again whenever that may be another one; the kernel then does not even send those
-    /// notifications. A thousand elements changed by oneself would be a thousand of them.
+    /// notifications.
     pub fn leave_out(&mut self, port: u32) -> Result<(), Error> {
         if self.ignored != Some(port) {
             self.socket.ignore_ports(&[port])?;
             self.ignored = Some(port);
         }
         Ok(())
+    }
+
+    /// Stops listening, so that a large transaction takes no memory for notifications.
+    pub fn pause(&mut self) -> Result<(), Error> {
+        Ok(self.socket.unsubscribe(GROUP)?)
+    }
+
+    /// Listens again. What others did meanwhile is not told; the ruleset's generation is then not
+    /// the one that follows from one's own transactions.
+    pub fn resume(&mut self) -> Result<(), Error> {
+        Ok(self.socket.subscribe(GROUP)?)
     }
 
     /// The next notice; waits at most `within`, with `None` for ever.

@@ -172,14 +172,34 @@ fn lost_notifications_are_told() {
         let mut monitor = Monitor::open(name("t")).unwrap();
         let mut nft = Nft::open().unwrap();
         let set = Arc::new(Set::new(name("many"), [KeyType::Ipv4Addr]));
-        let many: Vec<Element> = (0..200_000_u32)
+        let many: Vec<Element> = (0..500_u32)
             .map(|n| Element::new([Term::Address(IpAddr::from(n.to_be_bytes()))]))
             .collect();
         let mut transaction = Transaction::new(name("t"));
         transaction.add_table(false).add_set(&set);
-        transaction.add_elements(&set, many, Existing::Refused);
-        nft.commit(&transaction, None).unwrap();
+        transaction.add_elements(&set, many.clone(), Existing::Refused);
+        transaction.delete_elements(&set, many);
+        for _ in 0..400 {
+            nft.commit(&transaction, None).unwrap();
+        }
         let is_overflow = |_| monitor.next(SOON).unwrap() == Notice::Overflow;
-        assert!((0..10_000).any(is_overflow));
+        assert!((0..20_000).any(is_overflow));
+    });
+}
+
+#[test]
+fn a_paused_monitor_tells_nothing_but_the_generation_does() {
+    in_namespace(|| {
+        let (mut nft, mut monitor) = (Nft::open().unwrap(), Monitor::open(name("t")).unwrap());
+        monitor.leave_out(nft.port().unwrap()).unwrap();
+        let before = nft.generation().unwrap();
+        monitor.pause().unwrap();
+        add_table(&mut nft, false).unwrap();
+        feed("add chain inet t foreign").unwrap();
+        monitor.resume().unwrap();
+        assert_eq!(nft.generation().unwrap(), Generation(before.0 + 2));
+        assert_eq!(monitor.next(Some(Duration::ZERO)).unwrap(), Notice::Quiet);
+        feed("add chain inet t again").unwrap();
+        assert_eq!(notice(&mut monitor), Notice::Changed);
     });
 }
