@@ -253,9 +253,21 @@ fn check_whole(wanted: &Wanted) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Labels,
+    Ports,
+    Addresses,
+    Node,
+    Created,
+    Finished,
+}
+
 #[derive(Debug, Clone)]
 enum Event {
     Pod(Pod),
+    /// One field of a pod that is there becomes that of another.
+    Alter(usize, Field, Pod),
     NoPod(usize),
     Policy(NetworkPolicy),
     NoPolicy(usize),
@@ -265,7 +277,17 @@ enum Event {
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
+    let fields = vec![
+        Field::Labels,
+        Field::Ports,
+        Field::Addresses,
+        Field::Node,
+        Field::Created,
+        Field::Finished,
+    ];
+    let alter = (any::<usize>(), proptest::sample::select(fields), any_pod());
     prop_oneof![
+        8 => alter.prop_map(|(at, field, pod)| Event::Alter(at, field, pod)),
         8 => any_pod().prop_map(Event::Pod),
         3 => any::<usize>().prop_map(Event::NoPod),
         4 => any_policy().prop_map(Event::Policy),
@@ -287,9 +309,23 @@ fn drop_one<T>(list: &mut Vec<T>, at: usize) {
     }
 }
 
+fn alter(pods: &mut [Pod], at: usize, field: Field, from: Pod) {
+    let at = at % pods.len().max(1);
+    let Some(pod) = pods.get_mut(at) else { return };
+    match field {
+        Field::Labels => pod.labels = from.labels,
+        Field::Ports => pod.ports = from.ports,
+        Field::Addresses => pod.addresses = from.addresses,
+        Field::Node => (pod.node, pod.host_ips) = (from.node, from.host_ips),
+        Field::Created => pod.created = from.created,
+        Field::Finished => pod.finished = !pod.finished,
+    }
+}
+
 fn happens(cluster: &mut Cluster, event: Event) {
     match event {
         Event::Pod(pod) => put(&mut cluster.pods, pod, |one| one.name.clone()),
+        Event::Alter(at, field, from) => alter(&mut cluster.pods, at, field, from),
         Event::NoPod(at) => drop_one(&mut cluster.pods, at),
         Event::Policy(one) => put(&mut cluster.policies, one, |one| one.name.clone()),
         Event::NoPolicy(at) => drop_one(&mut cluster.policies, at),
