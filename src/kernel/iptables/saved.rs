@@ -180,8 +180,11 @@ impl Saved {
         let Ok(name) = ChainName::new(name) else {
             return;
         };
-        let is_others =
-            |rule: &SavedRule| rule.is_ours() && self.leads_elsewhere(rule, own, is_ours);
+        // Rules of ours are guests in built-in chains; elsewhere they are another owner's.
+        let is_host = chain.policy.is_some() || own.guests.iter().any(|guest| guest.chain == name);
+        let is_others = |rule: &SavedRule| {
+            rule.is_ours() && (!is_host || self.leads_elsewhere(rule, own, is_ours))
+        };
         let heads: Vec<(usize, Option<RuleHash>)> = (1..)
             .zip(&chain.rules)
             .filter(|(_, rule)| !is_others(rule))

@@ -290,7 +290,7 @@ fn two_owners_share_a_chain_and_leave_each_other_alone() {
         table: Table::Filter,
         chains: vec![Chain {
             name: ChainName::new(name).unwrap(),
-            rules: Vec::new(),
+            rules: vec![Rule::new("-s 192.0.2.1", "-j ACCEPT", "what an owner says")],
         }],
         guests: vec![Guest {
             chain: ChainName::new("INPUT").unwrap(),
