@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::config::IpvsTimeouts;
-use crate::firewall::{Member, Name, SetDef, set_definition, set_entry, set_member, set_type};
+use crate::firewall::{
+    Member, Name, SERVED, SetDef, set_definition, set_entry, set_member, set_type,
+};
 use crate::kernel::conntrack::{Conntrack, FlowFilter, Flows};
-use crate::kernel::ipset::{Existing, Ipset, Selector, SetName, Sets};
+use crate::kernel::ipset::{self, Existing, Ipset, Selector, SetName, Sets};
 use crate::kernel::iptables::{Iptables, RuleTables, Saved, Table, TableEdits};
 use crate::kernel::ipvs::object::{Command, Timeouts, VirtualKey, VirtualTable};
 use crate::kernel::ipvs::{self, Ipvs, IpvsError};
@@ -209,7 +211,17 @@ where
 
     fn create_set(&mut self, set: SetDef, family: Family, members: usize) -> Result<(), Fault> {
         let definition = set_definition(set, family, members)?;
-        Ok(self.ipset.create(&definition)?)
+        let created = self.ipset.create(&definition);
+        // Network policy reads the set of what is served, and makes it where it came first.
+        if set == SERVED && matches!(created, Err(ipset::Error::Exists(_))) {
+            let name = Selector::Name(definition.name);
+            let held = self.ipset.list(&name, false)?;
+            let mut held = held.iter().map(|listed| &listed.definition);
+            if held.any(|held| (held.kind, held.family) == (definition.kind, definition.family)) {
+                return Ok(());
+            }
+        }
+        Ok(created?)
     }
 
     fn destroy_set(&mut self, set: SetDef, family: Family) -> Result<(), Fault> {
