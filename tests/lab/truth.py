@@ -64,7 +64,7 @@ def vip(number, kind, family):
     return (v4 if family == 4 else v6) + str(number), 80
 
 
-def manifests(folder):
+def node_manifests(folder):
     os.makedirs(folder, exist_ok=True)
     for node in NODES:
         addresses = "".join(
@@ -76,6 +76,10 @@ def manifests(folder):
                 f"spec:\n  podCIDRs: ['10.244.{node[1]}.0/24', 'fd02:{node[1]}::/64']\n"
                 f"status:\n  addresses:\n{addresses}"
             )
+
+
+def manifests(folder):
+    node_manifests(folder)
     for number, policy, place in services():
         with open(f"{folder}/svc-{number}.yaml", "w") as out:
             out.write(service_text(number, policy, place))
