@@ -279,6 +279,13 @@ impl<T> Nftables<T> {
                     }
                 });
             }
+            // Chains that go may jump to one another.
+            Change::DelChain(key) => {
+                let name = render::chain_name(*key)?;
+                batch.of(Some(position), |transaction| {
+                    transaction.flush_chain(&name);
+                });
+            }
             _ => {}
         }
         Ok(())
