@@ -102,6 +102,10 @@ impl PodSets {
             .filter(move |(set, _)| set.family == family && set.dispatch == dispatch)
     }
 
+    pub(super) fn is_empty(&self, set: &PodSet) -> bool {
+        self.0.get(set).is_none_or(BTreeSet::is_empty)
+    }
+
     /// The sets that hold an address.
     pub(super) fn holding(&self, dispatch: Dispatch, address: IpAddr) -> Vec<PodSet> {
         let family = Family::of(address);

@@ -60,6 +60,8 @@ pub(super) fn run<S: Sets, T: RuleTables>(
         run.step(position);
     }
     run.flush_all();
+    // Rules for targets that the last addresses left only now.
+    run.flush_all();
     run.sweep();
     let not_tried = || Outcome::Left(NotTried.into());
     let outcomes = run.outcomes.into_iter();
@@ -118,6 +120,10 @@ impl<S: Sets, T: RuleTables> Run<'_, S, T> {
                 }
             }
             Change::DelChain(key) => {
+                // Addresses that still are on their way lead there until the next restore.
+                if !self.queues.get(key.family).leaving.is_empty() {
+                    self.flush(key.family);
+                }
                 if let Ok(name) = ChainName::new(key.name.as_str()) {
                     let queue = self.queues.get_mut(key.family);
                     queue.edits.push(Edit::DeleteChain(name));
@@ -340,7 +346,9 @@ impl<S: Sets, T: RuleTables> Run<'_, S, T> {
         let mut done = Ok(());
         for (set, address) in &queue.leaving {
             done = done.and(self.leave_set(*set, &[*address]));
-            self.queues.get_mut(family).dispatches.insert(set.dispatch);
+            if self.room.pods.is_empty(set) {
+                self.queues.get_mut(family).dispatches.insert(set.dispatch);
+            }
         }
         if let Err(outcome) = done {
             *self.broken.get_mut(family) = true;
