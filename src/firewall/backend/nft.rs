@@ -1,7 +1,8 @@
-//! nftables: one table of our own, one transaction per list of steps.
+//! nftables: one table of our own, at most two transactions per list of steps.
 //!
-//! Packets see all of a list or nothing of it. Where the kernel can, the table belongs to this
-//! process: nobody else can change it, and it stays when the process ends.
+//! Packets see all of a list or nothing of it, except that its chains come first, by themselves.
+//! Where the kernel can, the table belongs to this process: nobody else can change it, and it stays
+//! when the process ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -210,6 +211,35 @@ impl<T: Tables> Nftables<T> {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// One transaction.
+    fn run_at_once(&mut self, steps: &[Change]) -> Vec<Outcome> {
+        if steps.is_empty() {
+            return Vec::new();
+        }
+        let owned = self.tables.can_own();
+        let is_owned = match owned {
+            Ok(is_owned) => is_owned,
+            Err(error) => return all_left(steps.len(), &error),
+        };
+        let batch = match self.batch(steps, is_owned) {
+            Ok(batch) => batch,
+            Err((position, error)) => {
+                let mut outcomes = all_left(steps.len(), &error);
+                if let Some(outcome) = outcomes.get_mut(position) {
+                    *outcome = Outcome::Refused(error.into());
+                }
+                return outcomes;
+            }
+        };
+        match self.tables.commit(&batch.transaction, None) {
+            Ok(()) => {
+                self.remember(steps);
+                steps.iter().map(|_| Outcome::Done).collect()
+            }
+            Err(error) => outcomes(steps.len(), &batch, &error),
         }
     }
 
@@ -494,29 +524,21 @@ impl<T: Tables> Backend for Nftables<T> {
         Ok(seen)
     }
 
+    /// Chains stand before anything leads to them: a packet that is on its way while a transaction
+    /// takes effect finds the new members of sets and maps, but runs through chains as they were,
+    /// which for a new chain is empty.
     fn run(&mut self, steps: &[Change], _: &Wanted) -> Vec<Outcome> {
-        let owned = self.tables.can_own();
-        let is_owned = match owned {
-            Ok(is_owned) => is_owned,
-            Err(error) => return all_left(steps.len(), &error),
-        };
-        let batch = match self.batch(steps, is_owned) {
-            Ok(batch) => batch,
-            Err((position, error)) => {
-                let mut outcomes = all_left(steps.len(), &error);
-                if let Some(outcome) = outcomes.get_mut(position) {
-                    *outcome = Outcome::Refused(error.into());
-                }
-                return outcomes;
-            }
-        };
-        match self.tables.commit(&batch.transaction, None) {
-            Ok(()) => {
-                self.remember(steps);
-                steps.iter().map(|_| Outcome::Done).collect()
-            }
-            Err(error) => outcomes(steps.len(), &batch, &error),
-        }
+        let is_chain = |step: &Change| matches!(step, Change::SetChain(..));
+        let chains = steps.iter().rposition(is_chain).map_or(0, |last| last + 1);
+        let (first, then) = steps.split_at(chains);
+        let mut outcomes = self.run_at_once(first);
+        let is_broken = outcomes.iter().any(|one| !matches!(one, Outcome::Done));
+        outcomes.extend(if is_broken {
+            all_left(then.len(), &"not tried: a step before it did not work")
+        } else {
+            self.run_at_once(then)
+        });
+        outcomes
     }
 
     fn is_meddled_with(&mut self) -> bool {
