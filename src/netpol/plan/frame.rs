@@ -141,20 +141,7 @@ fn netpol(family: Family, ranges: &[Prefix]) -> Vec<Rule> {
         Action::Drop,
         "begins no connection and belongs to none",
     ));
-    for range in ranges {
-        for (end, ends) in [(Source, &[Source]), (Destination, &[Destination])] {
-            let unknown = Match::NotInSet {
-                set: LOCAL_PODS,
-                directions: ends,
-            };
-            let matches = vec![Match::Prefix(end, *range), unknown, Match::NotLocal(end)];
-            rules.push(rule(
-                matches,
-                Action::RejectPort,
-                "in the range of pods, but none we know",
-            ));
-        }
-    }
+    rules.extend(unknown(ranges));
     rules.push(rule(
         Vec::new(),
         Action::Dispatch(EGRESS),
@@ -165,8 +152,28 @@ fn netpol(family: Family, ranges: &[Prefix]) -> Vec<Rule> {
         Action::Dispatch(INGRESS),
         "what its destination may be sent",
     ));
+    // Once more: a pod may have gone since, and with it what judged it.
+    rules.extend(unknown(ranges));
     rules.push(rule(Vec::new(), Action::Accept, "nothing forbids it"));
     rules
+}
+
+/// Refuses addresses of these ranges that are no pod's whose isolation stands. Targets come before
+/// their address enters the gate and go after it has left: asked before and after the dispatches,
+/// this leaves no gap even for a packet that is on its way through the rules meanwhile.
+fn unknown(ranges: &[Prefix]) -> impl Iterator<Item = Rule> {
+    use Direction::{Destination, Source};
+    const ENDS: [(Direction, &[Direction]); 2] =
+        [(Source, &[Source]), (Destination, &[Destination])];
+    ranges.iter().flat_map(|range| {
+        ENDS.map(|(end, directions)| {
+            let set = LOCAL_PODS;
+            let unknown = Match::NotInSet { set, directions };
+            let matches = vec![Match::Prefix(end, *range), unknown, Match::NotLocal(end)];
+            let comment = "in the range of pods, but none we know";
+            rule(matches, Action::RejectPort, comment)
+        })
+    })
 }
 
 fn input(ranges: &[Prefix]) -> Vec<Rule> {
