@@ -265,7 +265,7 @@ const BLOCKS: [&str; 14] = [
 ];
 
 prop_compose! {
-    fn any_labels()(
+    pub fn any_labels()(
         app in proptest::option::of(select(KEYS[0].1)),
         tier in proptest::option::of(select(KEYS[1].1)),
     ) -> Labels {
