@@ -16,8 +16,9 @@ const LONG_ABOUT: &str = "\
 Kubernetes node networking as a host service.
 
 kube-router runs on each node, outside of any container, watches the cluster's objects and keeps \
-the node's kernel as they say: in this version Services, as virtual servers of IPVS. Nothing in \
-the kernel is touched before all objects are known, and stopping leaves everything in place.";
+the node's kernel as they say: in this version Services, as virtual servers of IPVS, and network \
+policies, by nftables or by ipset and iptables. Nothing in the kernel is touched before all objects \
+are known, and stopping leaves everything in place.";
 
 const RUN_LONG: &str = "\
 Run the daemon in the foreground; systemd starts it so.
@@ -39,7 +40,7 @@ checked with it, just as the daemon would read them. Nothing is contacted or cha
 when the configuration is good and with 1 when it is not.";
 
 const PLAN_LONG: &str = "\
-Print what would be programmed on a node, as ipvsadm, ip, ipset and iptables would write it, \
+Print what would be programmed on a node, as ipvsadm, ip, ipset, iptables and nft would write it, \
 without touching anything.
 
 The objects come from a directory of manifests (--manifests) or from the configuration's cluster. \
@@ -55,7 +56,7 @@ with 0 when it is allowed, with 1 when it is denied, with 2 when the question ma
 
 const CLEANUP_LONG: &str = "\
 Remove from the kernel what kube-router has put there, and nothing else: IPVS services on its \
-addresses, its dummy link, its ipsets and its iptables chains.
+addresses, its dummy link, its ipsets, its iptables chains and its table of nftables.
 
 It needs neither the API server nor a running daemon; stop the daemon first, or it puts all back. \
 IPVS services, ipsets and addresses of others stay, and so does whatever lies in \
