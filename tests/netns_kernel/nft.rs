@@ -375,11 +375,10 @@ fn many(set: &Set, family: Family, count: u32) -> Vec<Element> {
 fn a_hundred_thousand_members_take_one_send() {
     in_namespace(|| {
         let mut nft = Nft::open().unwrap();
-        for (family, is_interval, is_long) in [
-            (Family::V4, false, false),
-            (Family::V4, false, true),
-            (Family::V6, false, true),
-            (Family::V4, true, false),
+        for (family, is_interval, is_long, count) in [
+            (Family::V4, false, false, 100_000),
+            (Family::V6, false, true, 30_000),
+            (Family::V4, true, false, 30_000),
         ] {
             let key = terms(family);
             let key = if is_long { key } else { vec![key[0]] };
@@ -387,7 +386,7 @@ fn a_hundred_thousand_members_take_one_send() {
                 is_interval,
                 ..Set::new(name("many"), key)
             });
-            let elements = many(&set, family, 100_000);
+            let elements = many(&set, family, count);
             let mut transaction = Transaction::new(name("t"));
             transaction
                 .add_table(false)
@@ -399,7 +398,7 @@ fn a_hundred_thousand_members_take_one_send() {
             nft.commit(&transaction, None).unwrap();
             let spent = nft.stats().since(&before);
             assert_eq!(spent.sends, 1);
-            assert!(spent.bytes < 100_000 * 48, "{} bytes", spent.bytes);
+            assert!(spent.bytes < u64::from(count) * 48, "{} bytes", spent.bytes);
             // The kernel may still be enlarging its table.
             let table = observe(&mut nft, "t");
             assert!(table.sets[&set.name].elements == elements, "{set}");

@@ -148,7 +148,7 @@ impl FakeTable {
             Expr::Lookup { set: name, .. } | Expr::VerdictMap { map: name, .. } => {
                 let set = &self.sets.get(name).ok_or(Reason::Missing)?.set;
                 let wants_map = matches!(expr, Expr::VerdictMap { .. });
-                if wants_map && !set.is_map {
+                if wants_map != set.is_map {
                     return Err(refused(libc::EINVAL));
                 }
                 Ok(())

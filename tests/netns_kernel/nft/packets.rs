@@ -14,7 +14,7 @@ use super::*;
 
 const GROUP: u16 = 4712;
 const UDP: u8 = 17;
-const ROUNDS: usize = 25;
+const ROUNDS: usize = 15;
 
 /// The addresses that packets are sent between; all are this host's own.
 fn addresses(family: Family) -> Vec<IpAddr> {
@@ -258,14 +258,21 @@ fn expected(fake: &FakeNft, source: IpAddr, to: SocketAddr) -> (Vec<String>, boo
     (logged, true)
 }
 
-/// What was logged of each packet, by its source port; ICMP errors are left out.
+/// Where a packet comes from: port numbers alone are given out twice.
+type Source = (IpAddr, u16);
+
+fn source_of(address: SocketAddr) -> Source {
+    (address.ip(), address.port())
+}
+
+/// What was logged of each packet; ICMP errors are left out.
 fn logged(
     nflog: &mut Nflog,
-    ports: &BTreeMap<u16, (Vec<String>, bool)>,
-) -> BTreeMap<u16, Vec<String>> {
-    let mut found: BTreeMap<u16, Vec<String>> =
-        ports.keys().map(|port| (*port, Vec::new())).collect();
-    let mut missing: usize = ports.values().map(|(prefixes, _)| prefixes.len()).sum();
+    packets: &BTreeMap<Source, (Vec<String>, bool)>,
+) -> BTreeMap<Source, Vec<String>> {
+    let mut found: BTreeMap<Source, Vec<String>> =
+        packets.keys().map(|from| (*from, Vec::new())).collect();
+    let mut missing: usize = packets.values().map(|(prefixes, _)| prefixes.len()).sum();
     // Records are handed over within a tenth of a second, on a busy host later: those that are
     // expected are waited for, and then a look is taken whether there are more.
     let within = |missing| match missing {
@@ -276,7 +283,8 @@ fn logged(
         for record in records {
             let header = record.header().unwrap();
             if let (UDP, Logged::Ports { source, .. }) = (header.protocol, header.transport) {
-                found.get_mut(&source).unwrap().push(record.prefix);
+                let from = (header.source, source);
+                found.get_mut(&from).unwrap().push(record.prefix);
                 missing = missing.saturating_sub(1);
             }
         }
@@ -312,7 +320,7 @@ fn packets_take_the_way_that_the_fake_says() {
                 let from = sample(&mut runner, &from);
                 let sender = UdpSocket::bind((from, 0)).unwrap();
                 packets.insert(
-                    sender.local_addr().unwrap().port(),
+                    source_of(sender.local_addr().unwrap()),
                     expected(&fake, from, to),
                 );
                 let _may_be_refused = sender.send_to(b"x", to);
@@ -323,12 +331,12 @@ fn packets_take_the_way_that_the_fake_says() {
             for receiver in &receivers {
                 receiver.set_nonblocking(true).unwrap();
                 while let Ok((_, from)) = receiver.recv_from(&mut [0; 9]) {
-                    delivered.push(from.port());
+                    delivered.push(source_of(from));
                 }
             }
-            for (port, (prefixes, arrives)) in &packets {
+            for (from, (prefixes, arrives)) in &packets {
                 assert_eq!(
-                    (&logged[port], delivered.contains(port)),
+                    (&logged[from], delivered.contains(from)),
                     (prefixes, *arrives),
                     "{round}: {rules}"
                 );
@@ -336,6 +344,6 @@ fn packets_take_the_way_that_the_fake_says() {
                 if *arrives { arrived += 1 } else { lost += 1 }
             }
         }
-        assert!(arrived > 100 && lost > 100 && lines > 1000);
+        assert!(arrived > 50 && lost > 50 && lines > 500);
     });
 }

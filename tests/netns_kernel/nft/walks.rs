@@ -192,11 +192,11 @@ pub(super) fn sample<T>(runner: &mut TestRunner, strategy: &impl Strategy<Value 
 }
 
 #[test]
-fn two_thousand_random_rules_are_read_back_as_they_were_written() {
+fn a_thousand_random_rules_are_read_back_as_they_were_written() {
     in_namespace(|| {
         let (mut runner, rules) = (runner(), rule());
         let mut nft = Nft::open().unwrap();
-        for round in 0..20 {
+        for round in 0..10 {
             let mut transaction = Transaction::new(name("t"));
             transaction.add_table(false);
             if round > 0 {
@@ -349,7 +349,7 @@ fn random_transactions_end_alike_in_the_kernel_and_in_the_fake() {
         let mut runner = runner();
         let commands = proptest::collection::vec(command(), 1..6);
         let (mut accepted, mut refused) = (0, 0);
-        for round in 0..400 {
+        for round in 0..250 {
             let mut transaction = Transaction::new(name("t"));
             transaction.add_table(false);
             if round % 200 == 199 {
@@ -376,6 +376,6 @@ fn random_transactions_end_alike_in_the_kernel_and_in_the_fake() {
                 refused += 1
             }
         }
-        assert!(accepted > 80 && refused > 80);
+        assert!(accepted > 20 && refused > 20);
     });
 }
