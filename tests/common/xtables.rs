@@ -1,5 +1,6 @@
 //! A packet's way through tables and sets in memory, read from the rules' own text: what the
 //! kernel would do with what was programmed, written without a look at how it is rendered.
+#![allow(unreachable_pub, reason = "a part of test binaries")]
 
 use std::net::IpAddr;
 
@@ -74,7 +75,10 @@ fn applies(words: &[String], sets: &FakeIpset, packet: &Packet) -> Option<String
                 let number: u8 = next().parse().expect("a number");
                 icmp_number(packet) == Some(number)
             }
-            "-s" => next().parse::<ipnet::IpNet>().unwrap().contains(&packet.source),
+            "-s" => next()
+                .parse::<ipnet::IpNet>()
+                .unwrap()
+                .contains(&packet.source),
             "-d" => next()
                 .parse::<ipnet::IpNet>()
                 .unwrap()
@@ -147,18 +151,26 @@ fn is_in(sets: &FakeIpset, name: &str, ends: &str, packet: &Packet) -> bool {
         })
         .collect();
     let set = SetName::new(name).unwrap();
-    let entries = sets.entries(&set).unwrap_or_else(|| panic!("no set {name}"));
+    let entries = sets
+        .entries(&set)
+        .unwrap_or_else(|| panic!("no set {name}"));
     entries.iter().any(|entry| match *entry {
         Entry::Ip(address) => address == ends[0],
         Entry::Net(net) => net.contains(&ends[0]),
         Entry::NetNet(one, other) => one.contains(&ends[0]) && other.contains(&ends[1]),
         Entry::IpPort(address, number, port) => {
             // The port is that of the second end.
-            assert_eq!(ends[1], packet.destination, "only destination ports are compared");
+            assert_eq!(
+                ends[1], packet.destination,
+                "only destination ports are compared"
+            );
             address == ends[0] && carries(packet, number.0, port)
         }
         Entry::NetPort(net, number, port) => {
-            assert_eq!(ends[1], packet.destination, "only destination ports are compared");
+            assert_eq!(
+                ends[1], packet.destination,
+                "only destination ports are compared"
+            );
             net.contains(&ends[0]) && carries(packet, number.0, port)
         }
         Entry::IpPortNet(address, number, port, net) => {
