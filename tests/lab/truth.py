@@ -212,6 +212,9 @@ def ask(address, port, family, protocol, timeout=TIMEOUT, source=None):
         s.close()
 
 
+ONLY = "answered only by"
+
+
 def try_row(row):
     number, policy, place, kind, client, family, protocol = row
     enter(CLIENT_NAMESPACE[client])
@@ -233,6 +236,8 @@ def try_row(row):
             break
     if isinstance(want, str):
         return None if seen == {want} else f"{sorted(seen)}, not {want}"
+    if seen and seen < set(want):
+        return f"{ONLY} {sorted(seen)}, not {sorted(want)}"
     return None if seen == set(want) else f"answered by {sorted(seen)}, not {sorted(want)}"
 
 
@@ -241,7 +246,13 @@ def probe():
     table = list(rows())
     # Threads: setns moves the calling thread alone.
     with concurrent.futures.ThreadPoolExecutor(max_workers=8) as pool:
-        for row, fault in zip(table, pool.map(try_row, table)):
+        faults = list(zip(table, pool.map(try_row, table)))
+    # Two rows that take turns at one Service in lockstep meet the same pod each time: by itself a
+    # row finds everybody.
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+        for row, fault in faults:
+            if fault and fault.startswith(ONLY):
+                fault = pool.submit(try_row, row).result()
             if fault:
                 failed += 1
                 print("FAIL  row", *row, ":", fault, flush=True)
