@@ -56,6 +56,7 @@ install-files:
 		$(DESTDIR)$(LIBDIR)/modules-load.d/kube-router.conf
 	$(INSTALL) -D -m 644 systemd/kube-router.networkd.conf \
 		$(DESTDIR)$(LIBDIR)/systemd/networkd.conf.d/kube-router.conf
+	$(INSTALL) -D -m 644 etc/rbac.yaml $(DESTDIR)$(DATADIR)/kube-router/rbac.yaml
 	$(INSTALL) -d $(DESTDIR)$(DATADIR)/man/man{5,8} $(DESTDIR)$(DATADIR)/zsh/vendor-completions \
 		$(DESTDIR)$(DATADIR)/bash-completion/completions $(DESTDIR)$(DATADIR)/fish/vendor_completions.d
 	$(PROGRAM) man kube-router.8 >$(DESTDIR)$(DATADIR)/man/man8/kube-router.8

@@ -116,7 +116,11 @@ pub(super) fn cluster(config: &Config, name: &str) -> Result<(Arc<Snapshot>, Vec
 async fn listed(config: &Config, name: &str) -> Result<Arc<Snapshot>, String> {
     let mut cluster = Cluster::start(config, name).map_err(|error| with_causes(&error))?;
     let limit = config.cluster.cache_sync_timeout;
-    let known = tokio::time::timeout(limit, cluster.snapshot.wait_for(Option::is_some)).await;
+    let whole = |found: &Option<Arc<Snapshot>>| {
+        let found = found.as_ref();
+        found.is_some_and(|snapshot| snapshot.knows_policies || !config.netpol.enabled)
+    };
+    let known = tokio::time::timeout(limit, cluster.snapshot.wait_for(whole)).await;
     let snapshot = known
         .ok()
         .and_then(|found| found.ok().and_then(|snapshot| snapshot.clone()));

@@ -44,7 +44,8 @@ impl Slots {
         usize::from(self.proxy.is_some()) + usize::from(self.netpol.is_some())
     }
 
-    /// Hands the newest of everything to all of them.
+    /// Hands the newest of everything to those that it is enough for: without pods and policies
+    /// nothing of network policy is planned, and what the kernel holds stays.
     pub(super) fn put(&self, snapshot: &Arc<Snapshot>, facts: &Arc<NodeFacts>) {
         if let Some(fed) = &self.proxy {
             fed.slot.put(proxy::Input {
@@ -53,7 +54,7 @@ impl Slots {
                 settings: Arc::clone(&fed.settings),
             });
         }
-        if let Some(fed) = &self.netpol {
+        if let Some(fed) = self.netpol.as_ref().filter(|_| snapshot.knows_policies) {
             fed.slot.put(netpol::Input {
                 snapshot: Arc::clone(snapshot),
                 facts: Arc::clone(facts),

@@ -177,7 +177,7 @@ pub const FLAGS: &[Flag] = &[
     noted("peer-router-ports", "bgp.peers", "port of each peer"),
     key("router-id", "bgp.router_id"),
     key("routes-sync-period", "routing.sync_period"),
-    noted("run-firewall", "netpol.enabled", "off by default"),
+    key("run-firewall", "netpol.enabled"),
     key("run-loadbalancer", "lballoc.enabled"),
     noted(
         "run-router",

@@ -230,7 +230,7 @@ const NETPOL: &[Key] = &[
     key(
         "netpol.enabled",
         Kind::Bool,
-        "false",
+        "true",
         "Whether NetworkPolicies are enforced on this node. Pods, Namespaces and NetworkPolicies \
          are watched only then. Changes need a restart.",
     ),

@@ -17,6 +17,9 @@ pub struct Snapshot {
     pub pods: Table<Pod>,
     pub namespaces: Arc<BTreeMap<Arc<str>, Arc<Namespace>>>,
     pub policies: Table<NetworkPolicy>,
+    /// Whether Pods, Namespaces and NetworkPolicies were all listed. Until then, and where they
+    /// are not watched, nothing may be concluded from their absence.
+    pub knows_policies: bool,
     /// What had to be left out at the door.
     pub notes: Arc<Vec<Note>>,
 }

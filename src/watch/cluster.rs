@@ -96,7 +96,7 @@ impl Cluster {
             }
         };
         let (publish, snapshot) = watch::channel(None);
-        tasks.spawn(store::run(Store::new(scope), events, publish));
+        tasks.spawn(store::run(Store::default(), events, publish));
 
         let (lost_sender, lost) = mpsc::channel(HINTS);
         let (host, hosts) = watch::channel(None);

@@ -102,7 +102,7 @@ fn defaults_are_those_of_the_specification() {
     assert_eq!(
         config.netpol,
         NetpolConfig {
-            enabled: false,
+            enabled: true,
             backend: NetpolBackend::Auto,
             default_deny: false,
             sync_period: Duration::from_mins(5),
@@ -437,7 +437,7 @@ fn a_reload_names_what_needs_a_restart() {
     new.netpol.backend = NetpolBackend::Iptables;
     new.netpol.established = Established::Recheck;
     assert_eq!(old.restart_needed(&new), [""; 0]);
-    new.netpol.enabled = true;
+    new.netpol.enabled = false;
     new.node.name = Some("other".into());
     new.node.families.v6 = true;
     new.cluster.source = ClusterSource::Manifests("/x".into());

@@ -1,5 +1,6 @@
 //! Against the test API server: real HTTP and TLS, and its faults.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
@@ -131,7 +132,7 @@ impl Watched {
         let (publish, snapshots) = watch::channel(None);
         let mut tasks = JoinSet::new();
         tasks.spawn(source.run(sender));
-        tasks.spawn(store::run(Store::new(scope), events, publish));
+        tasks.spawn(store::run(Store::default(), events, publish));
         Self {
             dir,
             snapshots,
@@ -288,12 +289,10 @@ async fn pods_of_all_nodes_namespaces_and_policies_are_listed_and_followed() {
         let kubeconfig = server.kubeconfig(Credentials::Token);
         let mut watched = Watched::start_in(Scope::ALL, &kubeconfig, &[], timing());
         let all = watched
-            .until("all", |snapshot| snapshot.pods.len() == 600)
+            .until("all", |snapshot| snapshot.knows_policies)
             .await;
-        assert_eq!(
-            all.generation, 1,
-            "nothing is published before all is listed"
-        );
+        assert_eq!(all.pods.len(), 600);
+        assert!(all.generation <= 4, "nothing is published amid a list");
         assert_eq!((all.namespaces.len(), all.policies.len()), (1, 1));
         assert_eq!(*all.notes, []);
         for part in ["Pods", "Namespaces", "NetworkPolicies"] {
@@ -367,7 +366,7 @@ async fn a_node_that_enforces_no_policies_never_asks_for_pods() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kind_that_cannot_be_listed_holds_back_everything_and_is_named() {
+async fn policies_that_cannot_be_listed_are_named_and_hold_back_no_service() {
     let server = filled_with_policies(options(), 3);
     server.set_fault(Fault::new(FaultKind::Status(403)).resource("networkpolicies"));
     let kubeconfig = server.kubeconfig(Credentials::Token);
@@ -375,12 +374,96 @@ async fn a_kind_that_cannot_be_listed_holds_back_everything_and_is_named() {
     watched.fault("NetworkPolicies").await;
     watched.healthy().await;
     watched.part("Pods", |found| found.synced).await;
-    assert!(watched.snapshots.borrow().is_none());
+    let snapshot = watched.services(&["a"]).await;
+    assert!(!snapshot.knows_policies, "and nothing follows from that");
     let fault = watched.status.fault().borrow().clone().unwrap();
     assert!(fault.starts_with("NetworkPolicies: "), "{fault}");
     server.clear_faults();
-    let snapshot = watched.services(&["a"]).await;
+    let known = |snapshot: &Snapshot| snapshot.knows_policies;
+    let snapshot = watched.until("policies", known).await;
     assert_eq!((snapshot.pods.len(), snapshot.policies.len()), (3, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_that_cannot_be_listed_hold_back_everything() {
+    let server = filled_with_policies(options(), 3);
+    server.set_fault(Fault::new(FaultKind::Status(403)).resource("endpointslices"));
+    let kubeconfig = server.kubeconfig(Credentials::Token);
+    let watched = Watched::start_in(Scope::ALL, &kubeconfig, &[], timing());
+    watched.fault("EndpointSlices").await;
+    for part in ["Services", "Pods", "NetworkPolicies"] {
+        watched.part(part, |found| found.synced).await;
+    }
+    assert!(watched.snapshots.borrow().is_none());
+}
+
+/// A document of the manifest that is shipped for the cluster's administrator.
+#[derive(serde::Deserialize)]
+struct Role {
+    kind: String,
+    #[serde(default)]
+    rules: Vec<Rule>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rule {
+    api_groups: Vec<String>,
+    resources: Vec<String>,
+    verbs: Vec<String>,
+}
+
+impl Rule {
+    fn granted(&self) -> impl Iterator<Item = (String, String, String)> {
+        self.api_groups.iter().flat_map(move |group| {
+            self.resources.iter().flat_map(move |resource| {
+                let verbs = self.verbs.iter();
+                verbs.map(move |verb| (group.clone(), resource.clone(), verb.clone()))
+            })
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shipped_role_grants_what_is_asked_for_and_nothing_else() {
+    let text = include_str!("../../../etc/rbac.yaml");
+    let documents: Vec<Role> = serde_saphyr::from_multiple(text).unwrap();
+    let roles = documents.iter().filter(|role| role.kind == "ClusterRole");
+    let granted: BTreeSet<_> = roles
+        .flat_map(|role| &role.rules)
+        .flat_map(Rule::granted)
+        .collect();
+
+    let mut asked = BTreeSet::new();
+    for streaming in [true, false] {
+        let server = filled_with_policies(
+            Options {
+                streaming_lists: streaming,
+                ..options()
+            },
+            1,
+        );
+        let kubeconfig = server.kubeconfig(Credentials::Token);
+        let mut watched = Watched::start_in(Scope::ALL, &kubeconfig, &[], timing());
+        watched
+            .until("all", |snapshot| snapshot.knows_policies)
+            .await;
+        watched.healthy().await;
+        // A watch follows each list.
+        server.apply(service("b", "10.96.0.2"));
+        watched.services(&["a", "b"]).await;
+        for request in server.requests() {
+            let mut words = request.path.split('/').skip(1);
+            let group = match words.next() {
+                Some("api") => "",
+                Some("apis") => words.next().unwrap(),
+                _ => continue, // Health and version are open to everybody.
+            };
+            let (group, resource) = (group.to_owned(), request.resource.to_owned());
+            asked.insert((group, resource, request.verb.to_owned()));
+        }
+    }
+    assert_eq!(asked, granted);
 }
 
 #[tokio::test(flavor = "multi_thread")]

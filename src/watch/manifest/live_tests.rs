@@ -22,7 +22,7 @@ fn follow(dir: &Path) -> Followed {
     let (sender, receiver) = mpsc::channel(16);
     let (publish, snapshots) = watch::channel(None);
     tokio::spawn(source.run(sender));
-    tokio::spawn(store::run(Store::new(Scope::ALL), receiver, publish));
+    tokio::spawn(store::run(Store::default(), receiver, publish));
     Followed { snapshots, status }
 }
 

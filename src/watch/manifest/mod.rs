@@ -36,7 +36,7 @@ pub enum ManifestError {
 /// Where the directory cannot be listed. A broken file is a note.
 pub fn load(dir: &Path) -> Result<(Arc<Snapshot>, Vec<Note>), ManifestError> {
     let mut folder = open(dir)?;
-    let mut store = Store::new(Scope::ALL);
+    let mut store = Store::default();
     for event in folder.lists() {
         store.handle(event);
     }

@@ -75,7 +75,7 @@ fn a_node_without_policies_passes_over_pods_and_policies_but_not_over_broken_one
     let scope = Scope::default();
     let mut folder = Folder::new(dir.path(), scope);
     folder.read_all().unwrap();
-    let mut store = Store::new(scope);
+    let mut store = Store::default();
     let lists = folder.lists();
     assert_eq!(lists.len(), 7, "three lists and the notes: {lists:?}");
     lists.into_iter().for_each(|event| store.handle(event));
@@ -105,7 +105,7 @@ fn pods_and_policies_of_files_are_followed() {
     };
     fs::write(&path, text("a", 80)).unwrap();
     let mut folder = open(dir.path()).unwrap();
-    let mut store = Store::new(Scope::ALL);
+    let mut store = Store::default();
     folder
         .lists()
         .into_iter()
@@ -199,7 +199,7 @@ fn a_broken_file_keeps_its_last_good_objects() {
     );
     fs::write(&path, both).unwrap();
     let mut folder = open(dir.path()).unwrap();
-    let mut store = Store::new(Scope::ALL);
+    let mut store = Store::default();
     folder
         .lists()
         .into_iter()
@@ -238,7 +238,7 @@ fn of_two_files_that_describe_one_object_the_first_by_name_wins() {
     write("b.yaml", &service("a", "10.96.0.2"));
     write("a.yaml", &format!("{0}---\n{0}", service("a", "10.96.0.1")));
     let mut folder = open(dir.path()).unwrap();
-    let mut store = Store::new(Scope::ALL);
+    let mut store = Store::default();
     folder
         .lists()
         .into_iter()

@@ -38,6 +38,8 @@ pub(super) struct Step<T> {
     pub(super) notes_changed: bool,
     /// The first complete list.
     pub(super) synced: bool,
+    /// A list was complete before or with this event; until then nothing is worth telling.
+    pub(super) known: bool,
 }
 
 // === impl Door ===
@@ -65,6 +67,7 @@ impl Listed {
             objects: Vec::new(),
             notes_changed: false,
             synced: false,
+            known: false,
         };
         match event {
             Event::Init => {
@@ -82,6 +85,7 @@ impl Listed {
             }
             Event::InitDone => self.end_list(&mut step),
         }
+        step.known = self.synced;
         step
     }
 

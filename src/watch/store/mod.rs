@@ -1,8 +1,10 @@
 //! Events in, snapshots out.
 //!
 //! An object that converts to what is already known keeps its old `Arc`, so that a change of
-//! status alone publishes nothing. Nothing is published before every kind that is watched was
-//! listed once. What is published depends on the last word about each object only, not on the way there.
+//! status alone publishes nothing. Nothing is published before Services, EndpointSlices and Nodes
+//! were listed once; that Pods or policies can't be listed must not keep Services waiting, so a
+//! snapshot says whether it has them. What is published depends on the last word about each object
+//! only, not on the way there.
 
 mod kind;
 
@@ -13,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::kind::{Door, Listed, Step};
 use super::convert::{self, Interner};
-use super::source::{ClusterEvent, Scope};
+use super::source::ClusterEvent;
 use crate::model::{
     EndpointSlice, Namespace, NetworkPolicy, Node, Note, ObjectName, Pod, Service, SliceSet,
     Snapshot, Table,
@@ -27,7 +29,6 @@ type ByName<T> = BTreeMap<Arc<str>, Arc<T>>;
 /// What the sources said so far.
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    scope: Scope,
     intern: Interner,
     services: Listed,
     slices: Listed,
@@ -54,15 +55,6 @@ pub(super) struct Store {
 // === impl Store ===
 
 impl Store {
-    /// A store that waits for these kinds.
-    #[must_use]
-    pub(super) fn new(scope: Scope) -> Self {
-        Self {
-            scope,
-            ..Self::default()
-        }
-    }
-
     /// Takes in one event. Says nothing to anybody until [`Store::publish`].
     pub(super) fn handle(&mut self, event: ClusterEvent) {
         let intern = &mut self.intern;
@@ -101,26 +93,27 @@ impl Store {
             ClusterEvent::Source(notes) => {
                 let changed = self.source_notes != notes;
                 self.source_notes = notes;
-                self.after(changed, false);
+                self.notes_changed |= changed;
+                self.changed |= changed;
             }
         }
     }
 
-    /// Whether every kind that is watched was listed at least once.
+    /// Whether every kind that Services are made of was listed at least once.
     #[must_use]
     pub(super) fn is_synced(&self) -> bool {
-        self.watched().all(|kind| kind.synced)
+        self.for_services().iter().all(|kind| kind.synced)
     }
 
-    /// The kinds that a source lists.
-    fn watched(&self) -> impl Iterator<Item = &Listed> {
-        let always = [&self.services, &self.slices, &self.nodes];
-        let for_policies = [&self.pods, &self.namespaces, &self.policies];
-        let for_policies = for_policies.into_iter().filter(|_| self.scope.policies);
-        always.into_iter().chain(for_policies)
+    fn for_services(&self) -> [&Listed; 3] {
+        [&self.services, &self.slices, &self.nodes]
     }
 
-    /// A snapshot, if every kind is in sync and anything changed since the last one.
+    fn for_policies(&self) -> [&Listed; 3] {
+        [&self.pods, &self.namespaces, &self.policies]
+    }
+
+    /// A snapshot, if Services are in sync and anything changed since the last one.
     pub(super) fn publish(&mut self) -> Option<Arc<Snapshot>> {
         if !self.is_synced() || !self.changed {
             return None;
@@ -142,6 +135,7 @@ impl Store {
             pods: self.pod_table.clone(),
             namespaces: Arc::clone(&self.namespace_table),
             policies: self.policy_table.clone(),
+            knows_policies: self.for_policies().iter().all(|kind| kind.synced),
             notes: Arc::clone(&self.notes),
         }
     }
@@ -153,20 +147,18 @@ impl Store {
         place: fn(&mut Self) -> &mut P,
         put: fn(&mut P, &ObjectName, Option<T>) -> bool,
     ) {
+        let mut changed = step.notes_changed;
         for (name, object) in step.objects {
-            self.changed |= put(place(self), &name, object);
+            changed |= put(place(self), &name, object);
         }
-        self.after(step.notes_changed, step.synced);
-    }
-
-    /// The first complete list of a kind is a change even if it is empty.
-    fn after(&mut self, notes_changed: bool, synced: bool) {
-        self.notes_changed |= notes_changed;
-        self.changed |= notes_changed || synced;
+        self.notes_changed |= step.notes_changed;
+        // The first complete list of a kind is a change even if it is empty.
+        self.changed |= step.synced || changed && step.known;
     }
 
     fn all_notes(&self) -> Vec<Note> {
-        let of_objects = self.watched().flat_map(Listed::notes);
+        let kinds = self.for_services().into_iter().chain(self.for_policies());
+        let of_objects = kinds.flat_map(Listed::notes);
         let mut notes: Vec<Note> = self
             .source_notes
             .iter()

@@ -198,7 +198,7 @@ proptest! {
         let (namespaces, final_namespaces) = events(&namespaces, namespace);
         let (policies, final_policies) = events(&policies, policy);
         let mut queues = [services, slices, nodes, pods, namespaces, policies].map(Vec::into_iter);
-        let mut store = Store::new(Scope::ALL);
+        let mut store = Store::default();
         let mut last = None;
         for (queue, publish) in order {
             if let Some(event) = queues[queue].next() {
@@ -214,7 +214,7 @@ proptest! {
         last = store.publish().or(last);
 
         let list = |truth: BTreeMap<u8, Made>| truth.into_values().map(Word::Apply).collect::<Vec<_>>();
-        let mut fresh = Store::new(Scope::ALL);
+        let mut fresh = Store::default();
         for event in events(&list(final_services), service).0.into_iter()
             .chain(events(&list(final_slices), slice).0)
             .chain(events(&list(final_nodes), node).0)
@@ -236,7 +236,7 @@ fn synced() -> Store {
 
 /// Besides what every store waits for.
 fn synced_with_policies() -> Store {
-    let mut store = filled(Store::new(Scope::ALL));
+    let mut store = filled(Store::default());
     let one = [Word::Apply(Made {
         object: 1,
         version: 1,
@@ -293,22 +293,25 @@ fn nothing_is_published_before_every_kind_was_listed() {
 }
 
 #[test]
-fn policies_and_pods_are_waited_for_where_they_are_watched() {
-    let mut store = filled(Store::new(Scope::ALL));
-    assert!(store.publish().is_none());
-    for (events, kind) in [
-        (events(&[], policy).0, "policies"),
-        (events(&[], pod).0, "pods"),
+fn a_snapshot_says_whether_it_has_pods_namespaces_and_policies() {
+    let mut store = synced();
+    assert!(!store.publish().unwrap().knows_policies);
+    for (events, knows) in [
+        (events(&[], policy).0, false),
+        (events(&[], pod).0, false),
+        (events(&[], namespace).0, true),
     ] {
         events.into_iter().for_each(|event| store.handle(event));
-        assert!(store.publish().is_none(), "{kind}");
+        assert_eq!(store.publish().unwrap().knows_policies, knows);
     }
-    let of_namespaces = events(&[], namespace).0;
-    of_namespaces
-        .into_iter()
-        .for_each(|event| store.handle(event));
-    assert_eq!(store.publish().unwrap().generation, 1);
-    assert!(synced().publish().is_some(), "nobody else waits");
+    store.handle(wire::Pod::event(Event::Init));
+    store.handle(wire::Service::event(Event::Init));
+    store.handle(wire::Service::event(Event::InitDone));
+    let snapshot = store.publish().unwrap();
+    assert!(
+        snapshot.knows_policies,
+        "a list begun again forgets nothing"
+    );
 }
 
 #[test]
