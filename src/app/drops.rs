@@ -15,7 +15,7 @@ use crate::firewall::LOG_GROUP;
 use crate::kernel::nflog::{Header, Nflog, Notice, Record, Transport};
 use crate::model::{ObjectName, Pod, Snapshot};
 use crate::net::Protocol;
-use crate::netpol::Flow;
+use crate::netpol::{CLOSED_LOG, Flow};
 
 /// How long the reader waits before it looks whether it is still wanted.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -26,7 +26,9 @@ const TOLD: usize = 100;
 /// A refused packet in the cluster's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Drop {
-    pub(super) flow: Flow,
+    /// `None` where no isolation refused it: an address of the pods' range that is no known
+    /// pod's, or a pod whose rules the kernel did not take.
+    pub(super) flow: Option<Flow>,
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
     pub(super) protocol: String,
@@ -75,7 +77,8 @@ fn tell(drop: &Drop) {
     let name = |name: &Option<ObjectName>| name.as_ref().map(ToString::to_string);
     let policies: Vec<String> = drop.policies.iter().map(ToString::to_string).collect();
     info!(
-        direction = drop.flow.name(),
+        direction = drop.flow.map(Flow::name),
+        reason = drop.reason(),
         source = %drop.source,
         from = name(&drop.from),
         destination = %drop.destination,
@@ -87,22 +90,37 @@ fn tell(drop: &Drop) {
     );
 }
 
+// === impl Drop ===
+
+impl Drop {
+    fn reason(&self) -> &'static str {
+        match (self.flow, &self.from, &self.to) {
+            (Some(_), ..) => "nothing allows it",
+            (None, Some(_), Some(_)) => "the rules of one of the pods do not stand",
+            (None, ..) => "an address of the pods' range that is no known pod's",
+        }
+    }
+}
+
 /// What a record means; `None` for one that no rule of ours made.
 pub(super) fn judge(record: &Record, snapshot: &Snapshot) -> Option<Drop> {
     let flow = Flow::ALL.into_iter().find(|flow| {
         let rest = record.prefix.strip_prefix(flow.name());
         rest.is_some_and(|rest| rest.starts_with(':'))
-    })?;
+    });
+    if flow.is_none() && record.prefix != CLOSED_LOG.as_str() {
+        return None;
+    }
     let header = record.header()?;
     let (from, to) = (
         owner(header.source, snapshot),
         owner(header.destination, snapshot),
     );
-    let pod = match flow {
-        Flow::Ingress => to,
-        Flow::Egress => from,
-    };
-    let policies = pod.map(|pod| isolating(pod, flow, snapshot));
+    let pod = flow.and_then(|flow| match flow {
+        Flow::Ingress => Some((to?, flow)),
+        Flow::Egress => Some((from?, flow)),
+    });
+    let policies = pod.map(|(pod, flow)| isolating(pod, flow, snapshot));
     let (protocol, port) = transport(&header);
     Some(Drop {
         flow,

@@ -15,5 +15,5 @@ pub use controller::{Change, Netpol, Observed, Withheld};
 pub use explain::{Answer, End, Judgement, Question};
 pub use input::{Input, Settings};
 pub use kernel::{HostKernel, Kernel, Kind, TABLE};
-pub use plan::{Flow, Plan};
+pub use plan::{CLOSED_LOG, Flow, Plan};
 pub use print::{NAMES, print};

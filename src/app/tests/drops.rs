@@ -71,7 +71,7 @@ fn record(prefix: &str, payload: &[u8]) -> Record {
 fn a_refused_packet_names_both_pods_and_the_policies_of_its_direction() {
     let drop = judge(&record("ingress:ABCDEFGHIJKLMNOP", IPV4), &snapshot());
     let expected = Drop {
-        flow: Flow::Ingress,
+        flow: Some(Flow::Ingress),
         source: "10.244.2.13".parse().unwrap(),
         destination: "10.244.1.11".parse().unwrap(),
         protocol: "tcp".to_owned(),
@@ -86,11 +86,22 @@ fn a_refused_packet_names_both_pods_and_the_policies_of_its_direction() {
 }
 
 #[test]
+fn a_packet_of_nobody_known_is_told_without_a_direction() {
+    let mut snapshot = snapshot();
+    snapshot.pods.remove(&ObjectName::new("shop", "other"));
+    let drop = judge(&record("closed:", IPV4), &snapshot).unwrap();
+    assert_eq!((drop.flow, drop.from), (None, None));
+    assert_eq!(drop.to, Some(ObjectName::new("shop", "web")));
+    assert_eq!(drop.policies, []);
+}
+
+#[test]
 fn what_no_rule_of_ours_logged_is_not_told() {
     for (prefix, payload) in [
         ("", IPV4),
         ("ingress", IPV4),
         ("dropped: ingress:", IPV4),
+        ("closed", IPV4),
         ("ingress:ABCDEFGHIJKLMNOP", &IPV4[..10]),
         ("ingress:ABCDEFGHIJKLMNOP", &[][..]),
     ] {

@@ -26,6 +26,8 @@ pub const SELF: SetDef = SetDef {
 
 const NETPOL: Name = Name::of("KUBE-ROUTER-NETPOL");
 pub(super) const CLOSED: Name = Name::of("KUBE-NWPLCY-CLOSED");
+/// What refused packets of no isolation are logged with.
+pub const CLOSED_LOG: Name = Name::of("closed:");
 const INPUT: Name = Name::of("KUBE-ROUTER-INPUT");
 const FORWARD: Name = Name::of("KUBE-ROUTER-FORWARD");
 const OUTPUT: Name = Name::of("KUBE-ROUTER-OUTPUT");
@@ -70,12 +72,13 @@ const NEEDED_V6: &[IcmpType] = &[
 /// What is wanted where there are no pods.
 pub(super) fn frame(ground: &Ground) -> Wanted {
     let mut wanted = Wanted::new(LOCAL_PODS, CLOSED);
+    let closed_log = ground.log_drops.then_some(CLOSED_LOG);
     for family in ground.families() {
         wanted.members.declare(SetKey::new(family, LOCAL_PODS));
         wanted.members.declare(SetKey::new(family, SELF));
         let ranges: Vec<Prefix> = ground.refused(family).collect();
         for (name, rules) in [
-            (CLOSED, refusal(None).collect()),
+            (CLOSED, refusal(closed_log).collect()),
             (NETPOL, netpol(family, &ranges)),
             (INPUT, input(&ranges)),
             (FORWARD, forward(&ranges)),
@@ -171,7 +174,7 @@ fn unknown(ranges: &[Prefix]) -> impl Iterator<Item = Rule> {
             let unknown = Match::NotInSet { set, directions };
             let matches = vec![Match::Prefix(end, *range), unknown, Match::NotLocal(end)];
             let comment = "in the range of pods, but none we know";
-            rule(matches, Action::RejectPort, comment)
+            rule(matches, Action::Jump(CLOSED), comment)
         })
     })
 }

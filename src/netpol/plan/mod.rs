@@ -36,7 +36,7 @@ use crate::netpol::Input;
 use crate::netpol::plan::parts::Parts;
 use crate::netpol::plan::reason::{Other, admits};
 
-pub use frame::{CHAIN_PREFIXES, CHAINS, DISPATCHES, LOCAL_PODS, SELF, SETS};
+pub use frame::{CHAIN_PREFIXES, CHAINS, CLOSED_LOG, DISPATCHES, LOCAL_PODS, SELF, SETS};
 
 /// What a policy isolates a pod from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
