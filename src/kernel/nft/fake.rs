@@ -193,4 +193,8 @@ impl Tables for FakeNft {
     fn can_own(&mut self) -> Result<bool, Error> {
         Ok(self.is_able_to_own)
     }
+
+    fn port(&self) -> Result<u32, Error> {
+        Ok(1)
+    }
 }

@@ -19,7 +19,7 @@ const OBSERVE_TRIES: u32 = 8;
 /// same process.
 #[derive(Debug)]
 pub struct Nft {
-    socket: Socket,
+    pub(super) socket: Socket,
     can_own: Option<bool>,
 }
 
@@ -37,12 +37,6 @@ impl Nft {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.socket.stats()
-    }
-
-    /// The number under which the kernel knows this socket: the owner of the tables it owns, and
-    /// the author of its changes. Another one after a fault of the socket.
-    pub fn port(&self) -> Result<u32, Error> {
-        Ok(self.socket.port()?)
     }
 
     /// Sends the messages of a transaction; returns those that were refused, and why.
@@ -216,5 +210,9 @@ impl Tables for Nft {
         let known = refused.iter().all(|(part, _)| part.command != 0);
         self.can_own = Some(known);
         Ok(known)
+    }
+
+    fn port(&self) -> Result<u32, Error> {
+        Ok(self.socket.port()?)
     }
 }

@@ -25,6 +25,7 @@
 //! ```
 
 mod element;
+mod elsewhere;
 mod expr;
 mod fake;
 mod fake_table;
@@ -132,6 +133,10 @@ pub trait Tables {
 
     /// Whether tables can be owned and persist (Linux 6.9).
     fn can_own(&mut self) -> Result<bool, Error>;
+
+    /// The number under which the kernel knows who commits here: the owner of the tables, and the
+    /// author of changes. Another one after a fault.
+    fn port(&self) -> Result<u32, Error>;
 }
 
 // === impl Refusal ===

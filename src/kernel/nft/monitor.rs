@@ -5,25 +5,34 @@ use std::time::Duration;
 
 use super::object::Name;
 use super::{Error, wire};
-use crate::kernel::netlink::{Event, Socket};
+use crate::kernel::netlink::{Event, Message, NetlinkError, Socket};
 
 /// `NFNLGRP_NFTABLES`
 const GROUP: u32 = 7;
+
+/// What is listened for.
+#[derive(Debug)]
+enum Watched {
+    /// A table of family `inet`.
+    Table(Name),
+    /// Chains of a table of `ip` and `ip6`, by their names.
+    Chains(Name, fn(&str) -> bool),
+}
 
 /// What a [`Monitor`] has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Notice {
     /// Nothing within the time given.
     Quiet,
-    /// Something changed, but not in the table watched; more may be waiting.
+    /// Something changed, but nothing that is watched; more may be waiting.
     Elsewhere,
-    /// Somebody changed the table watched.
+    /// Somebody changed what is watched.
     Changed,
     /// Notifications were lost: anything may have changed.
     Overflow,
 }
 
-/// Watches one table for changes by others.
+/// Watches one table, or chains of one, for changes by others.
 ///
 /// Needs `CAP_NET_ADMIN`. Its descriptor can be polled with others.
 ///
@@ -33,24 +42,36 @@ pub enum Notice {
 #[derive(Debug)]
 pub struct Monitor {
     socket: Socket,
-    table: Name,
+    watched: Watched,
     ignored: Option<u32>,
 }
 
 // === impl Monitor ===
 
 impl Monitor {
+    /// Watches a table of family `inet` and all that is in it.
     pub fn open(table: Name) -> Result<Self, Error> {
+        Self::watch(Watched::Table(table))
+    }
+
+    /// Watches the rules of some chains, and the chains themselves, of a table of families `ip` and
+    /// `ip6`, as iptables' nft variant keeps them. Policies of base chains don't count: tools set
+    /// them anew with every change of others.
+    pub fn open_chains(table: Name, is_watched: fn(&str) -> bool) -> Result<Self, Error> {
+        Self::watch(Watched::Chains(table, is_watched))
+    }
+
+    fn watch(watched: Watched) -> Result<Self, Error> {
         let mut socket = Socket::open(libc::NETLINK_NETFILTER)?;
         socket.subscribe(GROUP)?;
         Ok(Self {
             socket,
-            table,
+            watched,
             ignored: None,
         })
     }
 
-    /// Leaves out what the socket of this port does ([`Nft::port`](super::Nft::port)). To be told
+    /// Leaves out what the socket of this port does ([`Tables::port`](super::Tables::port)). To be told
     /// again whenever that may be another one; the kernel then does not even send those
     /// notifications.
     pub fn leave_out(&mut self, port: u32) -> Result<(), Error> {
@@ -79,18 +100,29 @@ impl Monitor {
             Event::Overflow => return Ok(Notice::Overflow),
             Event::Messages(messages) => messages,
         };
-        let is_of_table = |message| {
-            // What cannot be read may be about the table.
-            wire::in_table(&message, &self.table).map_or(true, |found| found.is_some())
-        };
-        let mut foreign = messages.iter();
-        let mut foreign = foreign
-            .by_ref()
+        let mut foreign = messages
+            .iter()
             .filter(|message| Some(message.port) != self.ignored);
-        if foreign.any(is_of_table) {
+        // What cannot be read may be about what is watched.
+        if foreign.any(|message| self.watched.concerns(&message).unwrap_or(true)) {
             return Ok(Notice::Changed);
         }
         Ok(Notice::Elsewhere)
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    fn concerns(&self, message: &Message<'_>) -> Result<bool, NetlinkError> {
+        match self {
+            Self::Table(table) => Ok(wire::in_table(message, table)?.is_some()),
+            Self::Chains(table, is_watched) => Ok(match wire::touched_elsewhere(message, table)? {
+                wire::Touched::Nothing => false,
+                wire::Touched::Chain(chain) => is_watched(&chain),
+                wire::Touched::Table => true,
+            }),
+        }
     }
 }
 

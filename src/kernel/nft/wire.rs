@@ -15,6 +15,7 @@ use super::{wire_rule, wire_set};
 use crate::kernel::netlink::{
     Attr, AttrReader, Message, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NetlinkError, Request,
 };
+use crate::net::Family;
 
 const NFNL_SUBSYS_NFTABLES: u16 = 10;
 const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
@@ -27,7 +28,7 @@ pub(super) const HEADER: usize = 4;
 
 pub(super) const MSG_NEWTABLE: u16 = 0;
 pub(super) const MSG_GETTABLE: u16 = 1;
-const MSG_DELTABLE: u16 = 2;
+pub(super) const MSG_DELTABLE: u16 = 2;
 const MSG_NEWCHAIN: u16 = 3;
 pub(super) const MSG_GETCHAIN: u16 = 4;
 const MSG_DELCHAIN: u16 = 5;
@@ -71,7 +72,26 @@ const NF_ACCEPT: u32 = 1;
 
 /// A message about objects of family `inet`.
 pub(super) fn request(message: u16, flags: u16) -> Request {
-    Request::new(NFNL_SUBSYS_NFTABLES << 8 | message, flags).payload(&[INET, 0, 0, 0])
+    request_of(INET, message, flags)
+}
+
+fn request_of(family: u8, message: u16, flags: u16) -> Request {
+    Request::new(NFNL_SUBSYS_NFTABLES << 8 | message, flags).payload(&[family, 0, 0, 0])
+}
+
+/// `MSG_GETTABLE` or `MSG_DELTABLE` about a table of family `ip` or `ip6`.
+pub(super) fn table_elsewhere(message: u16, family: Family, table: &Name) -> Request {
+    let mut request = request_of(number(family), message, 0);
+    request.attributes().strz(ATTR_TABLE, table.as_str());
+    request
+}
+
+/// `NFPROTO_IPV4`, `NFPROTO_IPV6`
+fn number(family: Family) -> u8 {
+    match family {
+        Family::V4 => 2,
+        Family::V6 => 10,
+    }
 }
 
 /// A message about something in this table.
@@ -332,4 +352,39 @@ fn base(attributes: &AttrReader<'_>, hook: &Attr<'_>) -> Result<Option<Base>, Ne
             Policy::Accept
         },
     }))
+}
+
+/// What a notification about a table of `ip` or `ip6` is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Touched {
+    /// Another table, or what has no bearing on rules: policies of base chains, sets.
+    Nothing,
+    /// A chain or one of its rules.
+    Chain(String),
+    /// The table is gone.
+    Table,
+}
+
+pub(super) fn touched_elsewhere(
+    message: &Message<'_>,
+    table: &Name,
+) -> Result<Touched, NetlinkError> {
+    let attributes = message.attributes(HEADER)?;
+    let family = message.payload.first().copied();
+    let is_elsewhere = Family::ALL.map(|one| Some(number(one))).contains(&family);
+    let named = attributes.find_kind(ATTR_TABLE);
+    if !is_elsewhere || named.is_none_or(|name| name.text() != table.as_str()) {
+        return Ok(Touched::Nothing);
+    }
+    let chain = |kind| -> Result<Touched, NetlinkError> {
+        let name = need(&attributes, kind, "chain name")?;
+        Ok(Touched::Chain(name.text()))
+    };
+    match message.kind & 0xff {
+        MSG_DELTABLE => Ok(Touched::Table),
+        MSG_NEWRULE | MSG_DELRULE => chain(RULE_CHAIN),
+        MSG_NEWCHAIN if attributes.find_kind(CHAIN_HOOK).is_some() => Ok(Touched::Nothing),
+        MSG_NEWCHAIN | MSG_DELCHAIN => chain(CHAIN_NAME),
+        _ => Ok(Touched::Nothing),
+    }
 }
