@@ -10,11 +10,14 @@ use kube_router::firewall::{
     Xtables, apply, changes, iptables_script, nftables_script,
 };
 use kube_router::kernel::ipset::{Ipset, SetType, Sets};
-use kube_router::kernel::iptables::Iptables;
-use kube_router::kernel::nft::{Monitor, Name as NftName, Nft};
+use kube_router::kernel::iptables::{Iptables, RuleTables, Variant};
+use kube_router::kernel::nft::{Monitor, Name as NftName, Nft, Tables};
 use kube_router::net::{ByFamily, Family, Prefix, Protocol};
 
 use super::{in_namespace, tool, try_tool};
+
+#[path = "firewall/others.rs"]
+mod others;
 
 const TABLE: &str = "kube-router-netpol";
 const EGRESS: Dispatch = Dispatch {
@@ -229,8 +232,24 @@ fn open(kind: &str) -> Box<dyn Backend> {
             v4: Some(Iptables::open(Family::V4).unwrap()),
             v6: Some(Iptables::open(Family::V6).unwrap()),
         };
-        Box::new(Xtables::new(Ipset::open().unwrap(), tools, NAMES))
+        let room = Xtables::new(Ipset::open().unwrap(), tools, NAMES);
+        Box::new(listening(room))
     }
+}
+
+/// The host's tools are of the nft variant, or it is not told what others do.
+fn tells() -> bool {
+    Iptables::open(Family::V4).unwrap().variant() == Variant::Nft
+}
+
+fn listening<T: RuleTables>(room: Xtables<Ipset, T>) -> Xtables<Ipset, T> {
+    if !tells() {
+        eprintln!("NOT RUN for changes by others: iptables is of the legacy variant");
+        return room;
+    }
+    let filter = NftName::new("filter").unwrap();
+    let monitor = Monitor::open_chains(filter, |chain| NAMES.concerns(chain)).unwrap();
+    room.listening(Nft::open().unwrap(), monitor)
 }
 
 /// Everything that has to change, carried out without any failure.
@@ -387,14 +406,15 @@ fn what_others_change_is_put_right() {
                 nothing_to_do(&mut *backend, &wanted, &command);
                 continue;
             }
-            if kind == "nftables" {
-                assert!(backend.is_meddled_with(), "{command} is told");
-            }
+            let is_told = kind == "nftables" || tells() && !command.starts_with("ipset");
+            assert_eq!(backend.is_meddled_with(), is_told, "{command} is told");
+            while backend.is_meddled_with() {}
             let mut seen = backend.observe(&wanted).unwrap();
             let steps = changes(&wanted, &seen, false);
             assert!(!steps.is_empty(), "{command} is seen");
             settle(&mut *backend, &mut wanted, &mut seen, false);
             nothing_to_do(&mut *backend, &wanted, &command);
+            assert!(!backend.is_meddled_with(), "what we did after {command}");
         }
         if kind == "iptables" {
             let first = tool("iptables -S OUTPUT 1");

@@ -2,6 +2,7 @@
 
 mod apply;
 mod nft;
+mod watch;
 mod xtables;
 
 pub use apply::{Applied, Failed, Withheld, apply};
@@ -31,6 +32,15 @@ pub enum Outcome {
 pub trait Backend {
     /// `nftables`, `iptables (nft)`.
     fn name(&self) -> String;
+
+    /// Makes what stands of ours this process's own again, where the kernel knows owners and the
+    /// last one is gone. No rule changes; from here on nobody else can change one.
+    ///
+    /// # Errors
+    /// Where it belongs to a process that still runs.
+    fn claim(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
 
     /// Reads what of ours stands; compares chains with the wanted ones.
     ///

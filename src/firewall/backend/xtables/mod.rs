@@ -5,6 +5,9 @@
 //! target, each with the set of the addresses that go there: as many rules as there are different
 //! targets, not as there are addresses.
 //!
+//! The kernel tells of changes by others where the tools keep chains in nf_tables; nobody tells of
+//! sets, nor of the tables of the legacy variant.
+//!
 //! Sets and chains can't change together, so the order is everything: an address enters the set
 //! of its new target before it leaves that of the old one, and chains are replaced in between.
 
@@ -15,6 +18,7 @@ mod script;
 pub use script::script;
 
 use self::pods::{PodSet, PodSets};
+use super::watch::Watch;
 use super::{Backend, Fault, Outcome};
 use crate::firewall::render::{ipset as sets, iptables as rules};
 use crate::firewall::{
@@ -25,6 +29,7 @@ use crate::kernel::ipset::{Listed, Selector, SetType, Sets};
 use crate::kernel::iptables::{
     Chain as TableChain, Edit, Own, RuleHash, RuleTables, Saved, Table, TableEdits,
 };
+use crate::kernel::nft::{Monitor, Nft};
 use crate::net::{ByFamily, Family};
 
 /// Sets whose names begin so are this owner's; upstream's have the first two as well.
@@ -51,7 +56,21 @@ pub struct Xtables<S, T> {
     pods: PodSets,
     /// Whether the kernel has sets of pairs (`hash:net,net`); some are built without.
     has_pairs: ByFamily<bool>,
+    ear: Option<Ear>,
+    /// How often a tool changed a table.
+    restores: u32,
 }
+
+/// Hears what others do to chains that the tools keep in nf_tables.
+#[derive(Debug)]
+struct Ear {
+    watch: Watch,
+    /// Asked for the ruleset's generation only.
+    nft: Nft,
+}
+
+/// The chains with jumps of ours.
+const BUILT_IN: [&str; 3] = ["INPUT", "FORWARD", "OUTPUT"];
 
 /// No tools for a family that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +80,12 @@ struct NoTools(Family);
 // === impl Names ===
 
 impl Names {
+    /// Whether what happens to a chain of the filter table matters to this owner.
+    #[must_use]
+    pub fn concerns(&self, chain: &str) -> bool {
+        BUILT_IN.contains(&chain) || self.is_chain(chain)
+    }
+
     fn is_chain(&self, name: &str) -> bool {
         let dispatches = self.dispatches.iter().map(|dispatch| dispatch.name);
         let mut fixed = self.chains.iter().copied().chain(dispatches);
@@ -88,7 +113,25 @@ impl<S: Sets, T: RuleTables> Xtables<S, T> {
             names,
             pods: PodSets::default(),
             has_pairs: ByFamily::default(),
+            ear: None,
+            restores: 0,
         }
+    }
+
+    /// From now on changes by others are told that `monitor` hears of: for tools that keep chains
+    /// in nf_tables. The tools' own processes change them in our name, so it hears nothing while
+    /// they run; `nft` is asked whether anybody else changed something meanwhile.
+    #[must_use]
+    pub fn listening(mut self, nft: Nft, monitor: Monitor) -> Self {
+        let watch = Watch::new(Some(monitor));
+        self.ear = Some(Ear { watch, nft });
+        self
+    }
+
+    fn restore(&mut self, family: Family, edits: TableEdits) -> Result<(), Fault> {
+        self.tools(family)?.restore(&[edits])?;
+        self.restores = self.restores.saturating_add(1);
+        Ok(())
     }
 
     /// The chain without the rules for which the kernel has no sets: those only admit a pod to
@@ -296,12 +339,20 @@ impl<S: Sets, T: RuleTables> Backend for Xtables<S, T> {
     }
 
     fn run(&mut self, steps: &[Change], wanted: &Wanted) -> Vec<Outcome> {
-        run::run(self, steps, wanted)
+        let Some(mut ear) = self.ear.take() else {
+            return run::run(self, steps, wanted);
+        };
+        self.restores = 0;
+        let outcomes = ear.watch.unheard(&mut ear.nft, |_| {
+            let outcomes = run::run(self, steps, wanted);
+            (outcomes, self.restores)
+        });
+        self.ear = Some(ear);
+        outcomes
     }
 
-    /// The kernel tells nobody about sets and tables of iptables.
     fn is_meddled_with(&mut self) -> bool {
-        false
+        self.ear.as_mut().is_some_and(|ear| ear.watch.has_news())
     }
 
     fn remove(&mut self) -> Result<bool, Fault> {
@@ -319,7 +370,7 @@ impl<S: Sets, T: RuleTables> Backend for Xtables<S, T> {
             let edits = saved.changes(&nothing, |chain| names.is_chain(chain));
             if !edits.is_empty() {
                 found = true;
-                self.tools(family)?.restore(&[edits])?;
+                self.restore(family, edits)?;
             }
         }
         for listed in self.own_sets()? {

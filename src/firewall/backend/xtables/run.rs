@@ -373,7 +373,7 @@ impl<S: Sets, T: RuleTables> Run<'_, S, T> {
             table: Table::Filter,
             edits,
         };
-        Ok(self.room.tools(family)?.restore(&[table])?)
+        self.room.restore(family, table)
     }
 
     /// Finds the chain that the tool will not take; all others are left for another try.
