@@ -16,6 +16,8 @@ mod driver;
 mod epoll;
 #[path = "netpol_netns/faults.rs"]
 mod faults;
+#[path = "netpol_netns/hearing.rs"]
+mod hearing;
 #[path = "netpol_netns/kill.rs"]
 mod kill;
 #[path = "netpol_netns/lab.rs"]
@@ -38,6 +40,8 @@ mod server;
 mod stage;
 #[path = "netpol_netns/stream.rs"]
 mod stream;
+#[path = "netpol_netns/takeover.rs"]
+mod takeover;
 
 use std::{env, thread};
 

@@ -4,28 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::config::Established;
-use crate::firewall::{
-    self, Backend, Change as RuleChange, Fault, Hook, Packet, Payload, Seen, Tracked, Verdict,
-};
+use crate::firewall::{self, Backend, Fault, Seen, Verdict};
 use crate::kernel::conntrack::Flow;
-use crate::model::NodeFacts;
-use crate::net::{ByFamily, Family, Protocol};
+use crate::net::{ByFamily, Family};
+use crate::netpol::change::{Change, Withheld};
 use crate::netpol::kernel::{Kernel, Kind};
-use crate::netpol::plan::LOCAL_PODS;
+use crate::netpol::recheck::{first_packet, tightens};
 use crate::netpol::{Input, Plan};
 use crate::reconcile::{Controller, Failure, ObserveError, Report, Scope};
-
-/// One step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    Rules(RuleChange),
-    /// Lets frames between ports of a bridge pass the rules.
-    FilterBridge(Family),
-    /// Judges connections again that were allowed before policies changed.
-    Recheck(Family),
-    /// Takes away what the other backend left, now that this one's rules stand.
-    Retire(Kind),
-}
 
 /// What the kernel is believed to hold.
 #[derive(Debug, Default)]
@@ -34,6 +20,8 @@ pub struct Observed {
     pub bridge: ByFamily<Option<bool>>,
     /// The backend whose rules, if any, are to go.
     retiring: Option<Kind>,
+    /// Families in which upstream's own table refuses packets yet.
+    predecessors: Vec<Family>,
 }
 
 /// Network policy on this node.
@@ -47,11 +35,6 @@ pub struct Netpol<K> {
     /// Rules of these families were tightened since their connections were looked at.
     tightened: BTreeSet<Family>,
 }
-
-/// A step that waits for others.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("withheld: the rules of the new backend do not all stand yet")]
-pub struct Withheld;
 
 /// Nothing is known to plan for yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +81,15 @@ impl<K: Kernel> Netpol<K> {
                 Ok(())
             });
             failures.extend(removed.err().map(|fault| (kind, fault)));
+        }
+        for family in Family::ALL {
+            if !kernel.has_predecessor(family) {
+                continue;
+            }
+            steps.push(format!("nftables: {}", Change::Supersede(family)));
+            if !dry_run && let Err(fault) = kernel.remove_predecessor(family) {
+                failures.push((Kind::Nftables, fault));
+            }
         }
         (steps, failures)
     }
@@ -193,46 +185,29 @@ impl<K: Kernel> Netpol<K> {
         seen.is_ok_and(|seen| !firewall::changes(nothing.wanted(), &seen, false).is_empty())
     }
 
-    /// Its rules go once those of the other backend stand.
-    fn retire(&mut self, kind: Kind) -> Result<(), Fault> {
-        self.kernel.open(kind)?.remove()?;
-        self.retired = Some(kind);
+    /// Takes away what refuses packets beside our rules, once these stand.
+    fn clear(&mut self, step: &Change, seen: &mut Observed) -> Result<(), Fault> {
+        match step {
+            Change::Retire(kind) => {
+                self.kernel.open(*kind)?.remove()?;
+                self.retired = Some(*kind);
+                seen.retiring = None;
+            }
+            Change::Supersede(family) => {
+                self.kernel.remove_predecessor(*family)?;
+                seen.predecessors.retain(|one| one != family);
+            }
+            Change::Rules(_) | Change::FilterBridge(_) | Change::Recheck(_) => {}
+        }
         Ok(())
     }
 }
 
-/// The family in which a step may refuse what was allowed.
-fn tightens(step: &RuleChange) -> Option<Family> {
-    match step {
-        RuleChange::SetChain(family, _) | RuleChange::SetTargets(family, ..) => Some(*family),
-        RuleChange::DelMembers(key, _) => Some(key.family),
-        RuleChange::AddMembers(key, _) if key.def == LOCAL_PODS => Some(key.family),
-        _ => None,
+fn tell(report: &mut Report<Change>, change: Change, done: Result<(), Fault>) {
+    match done {
+        Ok(()) => report.applied += 1,
+        Err(reason) => report.failures.push(Failure { change, reason }),
     }
-}
-
-/// The packet that a flow began with, as the rules see it: behind the translation of its
-/// destination, before that of its source.
-fn first_packet(flow: &Flow, facts: &NodeFacts) -> Option<Packet> {
-    let (source, destination) = (flow.original.source, flow.reply.source);
-    let protocol = Protocol::from_number(flow.original.protocol)?;
-    let (from_node, to_node) = (facts.is_local(source), facts.is_local(destination));
-    let hook = match (from_node, to_node) {
-        // The node reaches its pods whatever policies say.
-        (true, _) => return None,
-        (false, true) => Hook::Input,
-        (false, false) => Hook::Forward,
-    };
-    Some(Packet {
-        hook,
-        source,
-        destination,
-        payload: Payload::Ports(protocol, flow.reply.source_port),
-        tracked: Tracked::New,
-        from_node,
-        to_node,
-        served: false,
-    })
 }
 
 impl<K: Kernel> Controller for Netpol<K> {
@@ -253,6 +228,9 @@ impl<K: Kernel> Controller for Netpol<K> {
             return Err(failed("the packet filter")(NoInput.into()));
         };
         let other = kind.other();
+        backend
+            .claim()
+            .map_err(failed("the owner of the rules of network policy"))?;
         let rules = backend
             .observe(self.plan.wanted())
             .map_err(failed("rules of network policy"))?;
@@ -263,7 +241,11 @@ impl<K: Kernel> Controller for Netpol<K> {
             rules,
             bridge: ByFamily::default(),
             retiring: (self.retired != Some(other)).then_some(other),
+            predecessors: Vec::new(),
         };
+        let mut families = Family::ALL.to_vec();
+        families.retain(|family| self.kernel.has_predecessor(*family));
+        seen.predecessors = families;
         self.unfiltered.clear();
         for family in self.families() {
             let filtered = self.kernel.bridge_is_filtered(family);
@@ -291,6 +273,7 @@ impl<K: Kernel> Controller for Netpol<K> {
             .chain(rules.into_iter().map(Change::Rules))
             .chain(recheck.into_iter().map(Change::Recheck))
             .chain(seen.retiring.map(Change::Retire))
+            .chain(seen.predecessors.iter().copied().map(Change::Supersede))
             .collect()
     }
 
@@ -304,25 +287,21 @@ impl<K: Kernel> Controller for Netpol<K> {
             applied: 0,
             failures: Vec::new(),
         };
-        let mut rules = Vec::new();
-        let mut retire = None;
+        let (mut rules, mut last) = (Vec::new(), Vec::new());
         for step in steps {
             match step {
                 Change::Rules(step) => rules.push(step),
-                Change::Retire(kind) => retire = Some(kind),
+                Change::Retire(_) | Change::Supersede(_) => last.push(step),
                 Change::Recheck(family) => {
                     self.tightened.insert(family);
                 }
-                Change::FilterBridge(family) => match self.kernel.filter_bridge(family) {
-                    Ok(()) => {
+                Change::FilterBridge(family) => {
+                    let done = self.kernel.filter_bridge(family);
+                    if done.is_ok() {
                         *seen.bridge.get_mut(family) = Some(true);
-                        report.applied += 1;
                     }
-                    Err(reason) => report.failures.push(Failure {
-                        change: step,
-                        reason,
-                    }),
-                },
+                    tell(&mut report, step, done);
+                }
             }
         }
         if let Some((_, backend)) = &mut self.backend {
@@ -336,28 +315,19 @@ impl<K: Kernel> Controller for Netpol<K> {
             report.failures.extend(failures);
         }
         for family in self.tightened.clone() {
-            match self.recheck(family) {
-                Ok(_) => {
-                    report.applied += 1;
-                    self.tightened.remove(&family);
-                }
-                Err(reason) => report.failures.push(Failure {
-                    change: Change::Recheck(family),
-                    reason,
-                }),
+            let done = self.recheck(family);
+            if done.is_ok() {
+                self.tightened.remove(&family);
             }
+            tell(&mut report, Change::Recheck(family), done.map(drop));
         }
-        if let Some(kind) = retire {
-            let change = Change::Retire(kind);
-            if report.failures.is_empty() {
-                match self.retire(kind) {
-                    Ok(()) => seen.retiring = None,
-                    Err(reason) => report.failures.push(Failure { change, reason }),
-                }
-            } else {
-                let reason = Withheld.into();
-                report.failures.push(Failure { change, reason });
-            }
+        let all_stand = report.failures.is_empty();
+        for step in last {
+            let done = match all_stand {
+                true => self.clear(&step, seen),
+                false => Err(Withheld.into()),
+            };
+            tell(&mut report, step, done);
         }
         self.settle(seen);
         report
@@ -374,12 +344,7 @@ impl<K: Kernel> Controller for Netpol<K> {
     }
 
     fn kind(change: &Change) -> &'static str {
-        match change {
-            Change::Rules(step) => step.kind(),
-            Change::FilterBridge(_) => "filter-bridge",
-            Change::Recheck(_) => "recheck",
-            Change::Retire(_) => "retire",
-        }
+        change.kind()
     }
 
     fn summary(&self) -> String {
@@ -415,28 +380,5 @@ impl<K> fmt::Debug for Netpol<K> {
         f.debug_struct("Netpol")
             .field("backend", &self.backend.as_ref().map(|(kind, _)| kind))
             .finish_non_exhaustive()
-    }
-}
-
-// === impl Change ===
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Rules(step) => step.fmt(f),
-            Self::FilterBridge(Family::V4) => {
-                f.write_str("sysctl -w net.bridge.bridge-nf-call-iptables=1")
-            }
-            Self::FilterBridge(Family::V6) => {
-                f.write_str("sysctl -w net.bridge.bridge-nf-call-ip6tables=1")
-            }
-            Self::Recheck(family) => {
-                write!(
-                    f,
-                    "judge the {family} connections of this node's pods again"
-                )
-            }
-            Self::Retire(kind) => write!(f, "remove what {} left", kind.name()),
-        }
     }
 }

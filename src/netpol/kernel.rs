@@ -4,7 +4,7 @@ use crate::config::NetpolBackend;
 use crate::firewall::{Backend, Fault, Nftables, Xtables};
 use crate::kernel::conntrack::{Conntrack, Flow, Flows};
 use crate::kernel::ipset::Ipset;
-use crate::kernel::iptables::Iptables;
+use crate::kernel::iptables::{Iptables, Table, Variant};
 use crate::kernel::nft::{self, Monitor, Nft, Tables};
 use crate::kernel::sysctl::{self, Key, Parameters, Sysctl};
 use crate::net::{ByFamily, Family, Protocol};
@@ -13,6 +13,16 @@ use crate::netpol::plan::DISPATCHES;
 
 /// The table that is ours, in family `inet`.
 pub const TABLE: &str = "kube-router-netpol";
+
+/// The table that upstream's kube-router keeps in family `ip` or `ip6` with
+/// `--use-nftables-for-netpol`, (`pkg/controllers/netpol/npc_nftables.go`).
+#[must_use]
+pub fn predecessor(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "kube-router-filter-ipv4",
+        Family::V6 => "kube-router-filter-ipv6",
+    }
+}
 
 /// The way in which rules are programmed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +50,16 @@ pub trait Kernel {
     /// # Errors
     /// Where it can't be set.
     fn filter_bridge(&mut self, family: Family) -> Result<(), Fault>;
+
+    /// Whether upstream's kube-router left a table of its own behind ([`predecessor`]): packets that
+    /// it refuses stay refused, whatever we accept. `false` where that can't be told.
+    fn has_predecessor(&mut self, family: Family) -> bool;
+
+    /// Deletes that table.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    fn remove_predecessor(&mut self, family: Family) -> Result<(), Fault>;
 
     /// Makes connection tracking forget the flows of a family that are to go; how many there were.
     ///
@@ -121,7 +141,16 @@ impl Kernel for HostKernel {
                     v4: Iptables::open(Family::V4).ok(),
                     v6: Iptables::open(Family::V6).ok(),
                 };
-                Box::new(Xtables::new(Ipset::open()?, tools, NAMES))
+                let is_nft = |tools: &Iptables| tools.variant() == Variant::Nft;
+                let is_told = [&tools.v4, &tools.v6].into_iter().flatten().any(is_nft);
+                let room = Xtables::new(Ipset::open()?, tools, NAMES);
+                if is_told {
+                    let filter = nft::Name::new(Table::Filter.name())?;
+                    let monitor = Monitor::open_chains(filter, |chain| NAMES.concerns(chain))?;
+                    Box::new(room.listening(Nft::open()?, monitor))
+                } else {
+                    Box::new(room)
+                }
             }
         })
     }
@@ -146,6 +175,19 @@ impl Kernel for HostKernel {
 
     fn filter_bridge(&mut self, family: Family) -> Result<(), Fault> {
         Ok(self.sysctl.write(&bridge_key(family)?, "1")?)
+    }
+
+    fn has_predecessor(&mut self, family: Family) -> bool {
+        let Ok(name) = nft::Name::new(predecessor(family)) else {
+            return false;
+        };
+        let found = Nft::open().and_then(|mut nft| nft.has_table(family, &name));
+        found.unwrap_or(false)
+    }
+
+    fn remove_predecessor(&mut self, family: Family) -> Result<(), Fault> {
+        let name = nft::Name::new(predecessor(family))?;
+        Ok(Nft::open()?.delete_table(family, &name)?)
     }
 
     fn forget_flows(

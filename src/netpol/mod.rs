@@ -4,16 +4,19 @@
 //! the first three, and the sets `kube-router-local-pods`, `kube-router-self`, `KUBE-SRC-*` and
 //! `KUBE-DST-*`.
 
+mod change;
 mod controller;
 mod explain;
 mod input;
 mod kernel;
 pub mod plan;
 mod print;
+mod recheck;
 
-pub use controller::{Change, Netpol, Observed, Withheld};
+pub use change::{Change, Withheld};
+pub use controller::{Netpol, Observed};
 pub use explain::{Answer, End, Judgement, Question};
 pub use input::{Input, Settings};
-pub use kernel::{HostKernel, Kernel, Kind, TABLE};
+pub use kernel::{HostKernel, Kernel, Kind, TABLE, predecessor};
 pub use plan::{CLOSED_LOG, Flow, Plan};
 pub use print::{NAMES, print};

@@ -291,9 +291,9 @@ fn after(tally: &Tally, when: Instant) {
 
 /// A kernel that will not take one chain.
 #[derive(Debug)]
-struct Picky {
-    kernel: HostKernel,
-    refused: Arc<Mutex<Option<Name>>>,
+pub(crate) struct Picky {
+    pub(crate) kernel: HostKernel,
+    pub(crate) refused: Arc<Mutex<Option<Name>>>,
 }
 
 struct PickyBackend {
@@ -321,6 +321,14 @@ impl Kernel for Picky {
         self.kernel.filter_bridge(family)
     }
 
+    fn has_predecessor(&mut self, family: Family) -> bool {
+        self.kernel.has_predecessor(family)
+    }
+
+    fn remove_predecessor(&mut self, family: Family) -> Result<(), Fault> {
+        self.kernel.remove_predecessor(family)
+    }
+
     fn forget_flows(
         &mut self,
         family: Family,
@@ -333,6 +341,10 @@ impl Kernel for Picky {
 impl Backend for PickyBackend {
     fn name(&self) -> String {
         self.backend.name()
+    }
+
+    fn claim(&mut self) -> Result<(), Fault> {
+        self.backend.claim()
     }
 
     fn observe(&mut self, wanted: &Wanted) -> Result<Seen, Fault> {

@@ -181,23 +181,28 @@ impl Stage<'_> {
 
     /// The lines that do not hold.
     pub(crate) fn wrong(&self, lines: &[Line]) -> Vec<String> {
-        flush_connections();
-        let probes = probes(lines);
-        let all: Vec<Probe> = probes.iter().map(|(probe, _)| *probe).collect();
-        let fates = self.lab.probe(&all).into_iter();
-        let wrong = probes
-            .iter()
-            .zip(fates)
-            .filter_map(|((probe, allowed), fate)| {
-                let expected = if *allowed {
-                    Fate::Answered
-                } else {
-                    Fate::Refused
-                };
-                (fate != expected).then(|| format!("{probe:?}: {fate:?}, expected {expected:?}"))
-            });
-        wrong.collect()
+        wrong_in(self.lab, lines)
     }
+}
+
+/// The lines that do not hold.
+pub(crate) fn wrong_in(lab: &Lab, lines: &[Line]) -> Vec<String> {
+    flush_connections();
+    let probes = probes(lines);
+    let all: Vec<Probe> = probes.iter().map(|(probe, _)| *probe).collect();
+    let fates = lab.probe(&all).into_iter();
+    let wrong = probes
+        .iter()
+        .zip(fates)
+        .filter_map(|((probe, allowed), fate)| {
+            let expected = if *allowed {
+                Fate::Answered
+            } else {
+                Fate::Refused
+            };
+            (fate != expected).then(|| format!("{probe:?}: {fate:?}, expected {expected:?}"))
+        });
+    wrong.collect()
 }
 
 /// A name of 63 characters.
