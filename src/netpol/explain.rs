@@ -1,14 +1,14 @@
 //! Why a packet passes or not: asked of the very rules that are programmed.
 //!
-//! No second reading of the API: the rules of the node that judges are compiled and walked. Which
-//! rule of which policy lets the packet through is found by compiling each alone.
+//! No second reading of the API: the rules of the node that judges are compiled and walked, and
+//! which rule of which policy lets the packet through is asked of the same plan.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::firewall::{Hook, Packet, Payload, Tracked, Verdict, walk};
-use crate::model::{NetworkPolicy, NodeFacts, ObjectName, Pod, PolicyRule, Snapshot, Table};
+use crate::model::{NodeFacts, ObjectName, Pod, Snapshot};
 use crate::net::Family;
 use crate::netpol::plan::Flow;
 use crate::netpol::{Input, Plan, Settings};
@@ -116,17 +116,16 @@ impl Question<'_> {
             is_allowed: true,
         };
         for node in nodes {
-            let facts = Arc::new(facts(node));
+            let facts = facts(node);
             let packet = self.packet(source, destination, &facts);
-            let plan = self.plan(&facts, self.snapshot);
+            let plan = self.plan(facts);
             answer.is_allowed &= walk(plan.wanted(), &packet).0 == Verdict::Accept;
             for (end, flow) in [(self.from, Flow::Egress), (self.to, Flow::Ingress)] {
                 let Some(pod) = end.pod().filter(|_| end.node() == Some(node)) else {
                     continue;
                 };
-                answer
-                    .judgements
-                    .push(self.judgement(pod, flow, &plan, &facts, &packet));
+                let judgement = self.judgement(pod, flow, &plan, &packet);
+                answer.judgements.push(judgement);
             }
         }
         answer
@@ -152,81 +151,45 @@ impl Question<'_> {
         }
     }
 
-    fn plan(&self, facts: &Arc<NodeFacts>, snapshot: &Arc<Snapshot>) -> Plan {
+    fn plan(&self, facts: NodeFacts) -> Plan {
         let mut plan = Plan::default();
         plan.update(&Input {
-            snapshot: Arc::clone(snapshot),
-            facts: Arc::clone(facts),
+            snapshot: Arc::clone(self.snapshot),
+            facts: Arc::new(facts),
             settings: Arc::clone(self.settings),
         });
         plan
     }
 
-    fn judgement(
-        &self,
-        pod: &Arc<Pod>,
-        flow: Flow,
-        plan: &Plan,
-        facts: &Arc<NodeFacts>,
-        packet: &Packet,
-    ) -> Judgement {
+    fn judgement(&self, pod: &Arc<Pod>, flow: Flow, plan: &Plan, packet: &Packet) -> Judgement {
         let isolation = plan.isolation(&pod.name, flow);
         let isolated_by = isolation.map(|(_, policies)| policies.to_vec());
-        let isolated_by = isolated_by.unwrap_or_default();
-        let mut allowed_by = Vec::new();
-        for name in &isolated_by {
-            let Some(policy) = self.snapshot.policies.get(name) else {
-                continue;
-            };
-            for (number, rule) in (1..).zip(rules(policy, flow)) {
-                let alone = Arc::new(self.with_only(policy, flow, rule));
-                let plan = self.plan(facts, &alone);
-                if walk(plan.wanted(), packet).0 == Verdict::Accept {
-                    allowed_by.push((name.clone(), number));
-                }
-            }
-        }
+        let other = match flow {
+            Flow::Ingress => packet.source,
+            Flow::Egress => packet.destination,
+        };
+        let admissions = plan.admissions(&pod.name, flow, other, self.payload);
+        let allowed_by = admissions.into_iter().map(|one| (one.policy, one.rule + 1));
         Judgement {
             flow,
             pod: pod.name.clone(),
             node: pod.node.clone().unwrap_or_default(),
             is_isolated: isolation.is_some(),
-            isolated_by,
-            allowed_by,
+            isolated_by: isolated_by.unwrap_or_default(),
+            allowed_by: allowed_by.collect(),
         }
     }
-
-    /// The cluster with one rule of one policy in it, in one direction.
-    fn with_only(&self, policy: &NetworkPolicy, flow: Flow, rule: &PolicyRule) -> Snapshot {
-        let rule = Some(vec![rule.clone()]);
-        let (ingress, egress) = match flow {
-            Flow::Ingress => (rule, None),
-            Flow::Egress => (None, rule),
-        };
-        let mut policies = Table::default();
-        let alone = NetworkPolicy {
-            name: policy.name.clone(),
-            pods: policy.pods.clone(),
-            ingress,
-            egress,
-        };
-        policies.insert(&policy.name, Arc::new(alone));
-        Snapshot {
-            policies,
-            ..Snapshot::clone(self.snapshot)
-        }
-    }
-}
-
-fn rules(policy: &NetworkPolicy, flow: Flow) -> &[PolicyRule] {
-    let rules = match flow {
-        Flow::Ingress => &policy.ingress,
-        Flow::Egress => &policy.egress,
-    };
-    rules.as_deref().unwrap_or_default()
 }
 
 // === impl Judgement ===
+
+impl Judgement {
+    /// Whether this direction lets the packet through.
+    #[must_use]
+    pub fn allows(&self) -> bool {
+        !self.is_isolated || !self.allowed_by.is_empty()
+    }
+}
 
 impl fmt::Display for Judgement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -237,11 +200,7 @@ impl fmt::Display for Judgement {
         if !self.is_isolated {
             return f.write_str("allowed, no policy isolates it");
         }
-        let verdict = if self.allowed_by.is_empty() {
-            "denied"
-        } else {
-            "allowed"
-        };
+        let verdict = if self.allows() { "allowed" } else { "denied" };
         write!(f, "{verdict}, isolated by ")?;
         match self.isolated_by.as_slice() {
             [] => f.write_str("its namespace")?,
@@ -268,11 +227,19 @@ impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = if self.is_allowed { "allowed" } else { "denied" };
         writeln!(f, "{} -> {}: {verdict}", self.source, self.destination)?;
+        if self.source == self.destination && !self.judgements.is_empty() {
+            return writeln!(f, "  a pod always reaches itself");
+        }
         for judgement in &self.judgements {
             writeln!(f, "  {judgement}")?;
         }
         if self.judgements.is_empty() {
             writeln!(f, "  no end is a pod that policies can apply to")?;
+        } else if !self.is_allowed && self.judgements.iter().all(Judgement::allows) {
+            writeln!(
+                f,
+                "  netpol.default_deny: the other end is no pod that is known"
+            )?;
         }
         Ok(())
     }
