@@ -28,6 +28,8 @@ mod policy_cluster;
 mod policy_oracle;
 #[path = "netpol_netns/probe.rs"]
 mod probe;
+#[path = "netpol_netns/quarantine.rs"]
+mod quarantine;
 #[path = "netpol_netns/random.rs"]
 mod random;
 #[path = "netpol_netns/scenarios.rs"]

@@ -15,6 +15,7 @@ mod explain;
 mod log;
 mod notes;
 mod plan;
+mod policy_metrics;
 mod privileges;
 mod run;
 mod scrape;

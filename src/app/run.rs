@@ -17,14 +17,14 @@ use super::log::Log;
 use super::notes::Notes;
 use super::slots::Slots;
 use super::systemd::{self, Dialogue};
-use super::{drops, privileges, scrape};
+use super::{drops, policy_metrics, privileges, scrape};
 use crate::cli::{Exit, RunArgs};
 use crate::config::{self, Config, Sources};
 use crate::http::{self, Limits, Site};
 use crate::kernel::ipvs::Ipvs;
 use crate::metrics::{Ages, ControllerMetrics, Histogram, Kind, Registry};
 use crate::model::NodeFacts;
-use crate::netpol::{self, Netpol};
+use crate::netpol::{self, Netpol, Standing};
 use crate::proxy::{HostKernel, Input, OpenError, Proxy};
 use crate::reconcile::{
     Ended, HealthBoard, HealthLimits, PartHealth, Slot, Supervision, spawn, with_causes,
@@ -243,26 +243,12 @@ fn start_netpol(
     let part = board.part("netpol", now());
     let metrics = Arc::new(ControllerMetrics::new("netpol"));
     registry.add_controller(Arc::clone(&metrics), ages(part.clone()));
-    let passes = Arc::clone(&metrics);
-    registry.add(move |text| {
-        const SYNC: &str = "controller_iptables_sync_time";
-        const CHAINS: &str = "controller_policy_chains_sync_time";
-        text.family(
-            SYNC,
-            Kind::Histogram,
-            "Time it took for controller to sync iptables",
-        );
-        text.histogram(SYNC, &[], &passes.pass);
-        text.family(
-            CHAINS,
-            Kind::Histogram,
-            "Time it took for controller to sync policy chains",
-        );
-        text.histogram(CHAINS, &[], &passes.plan);
-    });
+    let standing = Arc::new(Standing::default());
+    let (passes, counts) = (Arc::clone(&metrics), Arc::clone(&standing));
+    registry.add(move |text| policy_metrics::encode(text, &passes, &counts));
     let slot = slot.clone();
     spawn(
-        || Ok(Netpol::new(netpol::HostKernel::new())),
+        move || Ok(Netpol::new(netpol::HostKernel::new()).counting(Arc::clone(&standing))),
         move || slot.inbox(),
         |input: &netpol::Input| input.settings.sync_period,
         Supervision {

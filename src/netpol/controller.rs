@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::config::Established;
 use crate::firewall::{self, Backend, Fault, Seen, Verdict};
@@ -9,7 +10,9 @@ use crate::kernel::conntrack::Flow;
 use crate::net::{ByFamily, Family};
 use crate::netpol::change::{Change, Withheld};
 use crate::netpol::kernel::{Kernel, Kind};
+use crate::netpol::quarantine::Quarantine;
 use crate::netpol::recheck::{first_packet, tightens};
+use crate::netpol::standing::Standing;
 use crate::netpol::{Input, Plan};
 use crate::reconcile::{Controller, Failure, ObserveError, Report, Scope};
 
@@ -34,6 +37,8 @@ pub struct Netpol<K> {
     unfiltered: Vec<Family>,
     /// Rules of these families were tightened since their connections were looked at.
     tightened: BTreeSet<Family>,
+    quarantine: Quarantine,
+    standing: Arc<Standing>,
 }
 
 /// Nothing is known to plan for yet.
@@ -53,7 +58,16 @@ impl<K: Kernel> Netpol<K> {
             retired: None,
             unfiltered: Vec::new(),
             tightened: BTreeSet::new(),
+            quarantine: Quarantine::default(),
+            standing: Arc::default(),
         }
+    }
+
+    /// Has the controller count there what stands.
+    #[must_use]
+    pub fn counting(mut self, standing: Arc<Standing>) -> Self {
+        self.standing = standing;
+        self
     }
 
     #[must_use]
@@ -219,6 +233,8 @@ impl<K: Kernel> Controller for Netpol<K> {
 
     fn plan(&mut self, input: &Input) {
         self.plan.update(input);
+        self.quarantine.keep_wanted(self.plan.wanted());
+        self.standing.count_quarantined(self.quarantine.len());
     }
 
     fn observe(&mut self) -> Result<Observed, ObserveError> {
@@ -246,6 +262,7 @@ impl<K: Kernel> Controller for Netpol<K> {
         let mut families = Family::ALL.to_vec();
         families.retain(|family| self.kernel.has_predecessor(*family));
         seen.predecessors = families;
+        self.standing.count(&seen.rules, self.plan.wanted());
         self.unfiltered.clear();
         for family in self.families() {
             let filtered = self.kernel.bridge_is_filtered(family);
@@ -308,6 +325,10 @@ impl<K: Kernel> Controller for Netpol<K> {
             let wanted = self.plan.wanted();
             let applied = firewall::apply(&mut **backend, rules, wanted, &mut seen.rules, beat);
             report.applied += applied.done;
+            self.quarantine.clear();
+            for failed in applied.failures.iter().filter(|failed| failed.is_refused) {
+                self.quarantine.add(&failed.step, &failed.reason);
+            }
             let failures = applied.failures.into_iter().map(|failed| Failure {
                 change: Change::Rules(failed.step),
                 reason: failed.reason,
@@ -330,6 +351,8 @@ impl<K: Kernel> Controller for Netpol<K> {
             tell(&mut report, step, done);
         }
         self.settle(seen);
+        self.standing.count(&seen.rules, self.plan.wanted());
+        self.standing.count_quarantined(self.quarantine.len());
         report
     }
 
@@ -371,6 +394,7 @@ impl<K: Kernel> Controller for Netpol<K> {
             .iter()
             .map(ToString::to_string)
             .chain(unfiltered)
+            .chain(self.quarantine.lines(&self.plan))
             .collect()
     }
 }

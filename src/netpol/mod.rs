@@ -11,7 +11,9 @@ mod input;
 mod kernel;
 pub mod plan;
 mod print;
+mod quarantine;
 mod recheck;
+mod standing;
 
 pub use change::{Change, Withheld};
 pub use controller::{Netpol, Observed};
@@ -20,3 +22,4 @@ pub use input::{Input, Settings};
 pub use kernel::{HostKernel, Kernel, Kind, TABLE, predecessor};
 pub use plan::{CLOSED_LOG, Flow, Plan};
 pub use print::{NAMES, print};
+pub use standing::Standing;

@@ -93,7 +93,7 @@ pub trait Controller {
     /// One line for `systemctl status` and the health page: `17 services, 40 endpoints`.
     fn summary(&self) -> String;
 
-    /// What users got wrong, as of the last plan.
+    /// What users got wrong and what the kernel will not take, as of the last pass.
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }

@@ -97,6 +97,10 @@ impl<C: Controller, B: Inbox<C::Input>> Runner<C, B> {
         };
         let steps = self.look(pass, &mut record).then(|| self.step(&mut record));
         record.summary = self.controller.summary();
+        // Of the input, and of what the kernel would not take.
+        for note in self.health.set_notes(self.controller.notes()) {
+            warn!(controller = C::NAME, note, "left out");
+        }
         let now = self.inbox.now();
         let outcome = if record.error.is_none() {
             Outcome::Worked
@@ -130,9 +134,6 @@ impl<C: Controller, B: Inbox<C::Input>> Runner<C, B> {
         self.metrics
             .plan
             .observe(self.inbox.now().saturating_duration_since(began));
-        for note in self.health.set_notes(self.controller.notes()) {
-            warn!(controller = C::NAME, note, "left out");
-        }
     }
 
     /// Reads the kernel back if the pass wants it; whether there is a belief to go on with.

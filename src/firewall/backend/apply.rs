@@ -18,6 +18,8 @@ const ROUNDS: usize = 32;
 pub struct Failed {
     pub step: Change,
     pub reason: Fault,
+    /// The kernel refused this very step, and will again.
+    pub is_refused: bool,
 }
 
 /// What became of a list of steps.
@@ -63,13 +65,17 @@ pub fn apply<B: Backend + ?Sized>(
                 Outcome::Refused(reason) => {
                     refused.note(&step);
                     is_refused = true;
-                    applied.failures.push(Failed { step, reason });
+                    applied.failures.push(Failed {
+                        step,
+                        reason,
+                        is_refused: true,
+                    });
                 }
                 Outcome::Stale(reason) => {
                     is_stale = true;
-                    left.push(Failed { step, reason });
+                    left.push(Failed::for_now(step, reason));
                 }
-                Outcome::Left(reason) => left.push(Failed { step, reason }),
+                Outcome::Left(reason) => left.push(Failed::for_now(step, reason)),
             }
         }
         if left.is_empty() || !is_refused || is_stale || round == ROUNDS {
@@ -79,6 +85,18 @@ pub fn apply<B: Backend + ?Sized>(
         steps = refused.without(left, wanted, &mut applied.failures);
     }
     applied
+}
+
+// === impl Failed ===
+
+impl Failed {
+    fn for_now(step: Change, reason: Fault) -> Self {
+        Self {
+            step,
+            reason,
+            is_refused: false,
+        }
+    }
 }
 
 // === impl Refused ===
@@ -123,8 +141,7 @@ impl Refused {
             let (instead, is_whole) = self.instead(&step, wanted);
             kept.extend(instead);
             if !is_whole {
-                let reason = Box::new(Withheld);
-                failures.push(Failed { step, reason });
+                failures.push(Failed::for_now(step, Withheld.into()));
             }
         }
         kept
