@@ -10,7 +10,7 @@ use crate::kernel::conntrack::Flow;
 use crate::net::{ByFamily, Family};
 use crate::netpol::change::{Change, Withheld};
 use crate::netpol::kernel::{Kernel, Kind};
-use crate::netpol::quarantine::Quarantine;
+use crate::netpol::quarantine::{self, Quarantine};
 use crate::netpol::recheck::{first_packet, tightens};
 use crate::netpol::standing::Standing;
 use crate::netpol::{Input, Plan};
@@ -329,10 +329,7 @@ impl<K: Kernel> Controller for Netpol<K> {
             for failed in applied.failures.iter().filter(|failed| failed.is_refused) {
                 self.quarantine.add(&failed.step, &failed.reason);
             }
-            let failures = applied.failures.into_iter().map(|failed| Failure {
-                change: Change::Rules(failed.step),
-                reason: failed.reason,
-            });
+            let failures = applied.failures.into_iter().map(quarantine::failure);
             report.failures.extend(failures);
         }
         for family in self.tightened.clone() {
@@ -342,7 +339,8 @@ impl<K: Kernel> Controller for Netpol<K> {
             }
             tell(&mut report, Change::Recheck(family), done.map(drop));
         }
-        let all_stand = report.failures.is_empty();
+        // Pods whose own rules were refused are closed by ours.
+        let all_stand = report.failures.iter().all(Failure::is_isolated);
         for step in last {
             let done = match all_stand {
                 true => self.clear(&step, seen),

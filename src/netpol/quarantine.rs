@@ -6,9 +6,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::firewall::{ChainKey, Change as RuleChange, Match, Name, SetKey, Wanted};
+use crate::firewall::{
+    ChainKey, Change as RuleChange, Failed, Match, Name, SetKey, Wanted, Withheld,
+};
 use crate::model::ObjectName;
-use crate::netpol::Plan;
+use crate::netpol::plan::{CHAINS, CLOSED, SETS};
+use crate::netpol::{Change, Plan};
+use crate::reconcile::{Failure, Isolated};
 
 /// How many policies and pods one line names.
 const SHOWN: usize = 8;
@@ -89,6 +93,25 @@ impl Refused {
             line.push_str(&some(closed));
         }
         line
+    }
+}
+
+/// What a step that did not work means for the node. One that was refused, or that builds on one that
+/// was, is isolated where it is an isolation's own: the pods that it would have judged are closed.
+pub(super) fn failure(failed: Failed) -> Failure<Change> {
+    let is_own = match &failed.step {
+        RuleChange::SetChain(_, chain) => chain.name != CLOSED && !CHAINS.contains(&chain.name),
+        RuleChange::AddSet(key, _) | RuleChange::AddMembers(key, _) => !SETS.contains(&key.def),
+        RuleChange::SetTargets(..) => true,
+        _ => false,
+    };
+    let is_lasting = failed.is_refused || failed.reason.is::<Withheld>();
+    Failure {
+        change: Change::Rules(failed.step),
+        reason: match is_own && is_lasting {
+            true => Isolated(failed.reason).into(),
+            false => failed.reason,
+        },
     }
 }
 

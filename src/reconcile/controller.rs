@@ -20,6 +20,12 @@ pub struct Failure<C> {
     pub reason: Box<dyn Error + Send + Sync>,
 }
 
+/// The reason of a failure that costs its own object only, which is kept safe meanwhile: it is told
+/// and tried again, but the node is not ill for it.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Isolated(pub Box<dyn Error + Send + Sync>);
+
 /// What became of a list of changes.
 #[derive(Debug)]
 #[must_use]
@@ -36,6 +42,16 @@ pub struct ObserveError {
     pub what: &'static str,
     #[source]
     pub source: Box<dyn Error + Send + Sync>,
+}
+
+// === impl Failure ===
+
+impl<C> Failure<C> {
+    /// Whether only its own object is concerned.
+    #[must_use]
+    pub fn is_isolated(&self) -> bool {
+        self.reason.is::<Isolated>()
+    }
 }
 
 /// What should be, what is, and the steps between.

@@ -51,7 +51,7 @@ pub struct PassRecord {
     pub applied: usize,
     /// Steps that did not.
     pub failed: usize,
-    /// The reason of the first failure, or why the kernel could not be read.
+    /// The reason of the first failure that is not isolated, or why the kernel could not be read.
     pub error: Option<String>,
     /// When the input arrived that was applied.
     pub input: Option<Instant>,

@@ -22,7 +22,7 @@ mod thread;
 mod tests;
 
 pub use causes::with_causes;
-pub use controller::{Controller, Failure, ObserveError, Report, Scope};
+pub use controller::{Controller, Failure, Isolated, ObserveError, Report, Scope};
 pub use health::{HealthBoard, HealthLimits, PartHealth, PassRecord};
 pub use pacer::{Outcome, Pacer, Pass};
 pub use report::{ConditionReport, HealthReport, PartReport};

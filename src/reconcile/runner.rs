@@ -102,7 +102,7 @@ impl<C: Controller, B: Inbox<C::Input>> Runner<C, B> {
             warn!(controller = C::NAME, note, "left out");
         }
         let now = self.inbox.now();
-        let outcome = if record.error.is_none() {
+        let outcome = if record.error.is_none() && record.failed == 0 {
             Outcome::Worked
         } else {
             Outcome::Failed
@@ -189,7 +189,8 @@ impl<C: Controller, B: Inbox<C::Input>> Runner<C, B> {
                 .observe(self.inbox.now().saturating_duration_since(began));
             record.applied = report.applied;
             record.failed = report.failures.len();
-            record.error = report.failures.first().map(describe);
+            let mut failures = report.failures.iter();
+            record.error = failures.find(|one| !one.is_isolated()).map(describe);
             self.tell(report.failures.iter().map(describe).collect());
         } else {
             self.tell(BTreeSet::new());

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use kube_router::config::NetpolBackend;
 use kube_router::firewall::Name;
+use kube_router::model::ObjectName;
 use kube_router::net::Family;
-use kube_router::netpol::{Change, HostKernel, Kernel, Kind, Netpol, predecessor};
+use kube_router::netpol::{Change, Flow, HostKernel, Kernel, Kind, Netpol, Plan, predecessor};
 
 use crate::driver::{Driver, PATIENCE};
 use crate::faults::{Picky, lines, variant};
@@ -99,32 +100,45 @@ fn upstreams_tables_go_when_our_rules_stand_and_nothing_opens() {
     });
 }
 
+/// What a first pass does about upstream's tables when the kernel refuses one chain.
+fn pass_without(backend: NetpolBackend, refused: Name) -> (Vec<String>, [bool; 2]) {
+    let refused = Arc::new(Mutex::new(Some(refused)));
+    let kernel = Picky {
+        kernel: HostKernel::new(),
+        refused: Arc::clone(&refused),
+    };
+    let mut driver = Driver::with(kernel, backend);
+    let report = driver.pass(&variant(0));
+    let withheld = report
+        .failures
+        .iter()
+        .filter(|failed| matches!(failed.change, Change::Supersede(_)))
+        .map(|failed| failed.reason.to_string());
+    let found = (withheld.collect(), are_left());
+    *refused.lock().unwrap() = None;
+    driver.bring(&variant(0));
+    driver.audit();
+    assert_eq!(are_left(), [false; 2]);
+    found
+}
+
 #[test]
-fn upstreams_tables_stay_while_a_rule_of_ours_is_refused() {
+fn upstreams_tables_stay_until_our_rules_protect() {
     on_both(Joint::Routed, |stage| {
         leave();
-        let cluster = variant(0);
-        let mut elsewhere = kube_router::netpol::Plan::default();
-        elsewhere.update(&cluster.input());
-        let is_isolation = |name: &Name| name.as_str().starts_with("KUBE-NWPLCY-");
-        let mut chains = elsewhere.wanted().chains.iter().map(|(key, _)| key.name);
-        let refused = Arc::new(Mutex::new(chains.find(is_isolation)));
-        let kernel = Picky {
-            kernel: HostKernel::new(),
-            refused: Arc::clone(&refused),
-        };
-        let mut driver = Driver::with(kernel, stage.backend);
-        let report = driver.pass(&cluster);
-        let withheld = |failed: &&kube_router::reconcile::Failure<Change>| {
-            matches!(failed.change, Change::Supersede(_))
-                && failed.reason.to_string().starts_with("withheld")
-        };
-        assert_eq!(report.failures.iter().filter(withheld).count(), 2);
-        assert_eq!(are_left(), [true; 2]);
-        *refused.lock().unwrap() = None;
-        driver.bring(&cluster);
-        assert_eq!(are_left(), [false; 2]);
-        driver.audit();
+        let frame = Name::new("KUBE-ROUTER-FORWARD").unwrap();
+        let (withheld, left) = pass_without(stage.backend, frame);
+        assert_eq!(left, [true; 2]);
+        assert!(withheld.len() == 2 && withheld[0].starts_with("withheld"));
+        forget(stage.backend);
+        leave();
+        // Pods whose own rules are refused are closed: upstream's protect nothing more.
+        let mut elsewhere = Plan::default();
+        elsewhere.update(&variant(0).input());
+        let db = ObjectName::new("shop", "db");
+        let isolation = elsewhere.isolation(&db, Flow::Ingress).unwrap().0;
+        let (withheld, left) = pass_without(stage.backend, isolation);
+        assert_eq!((withheld, left), (Vec::new(), [false; 2]));
     });
 }
 

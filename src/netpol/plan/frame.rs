@@ -25,7 +25,8 @@ pub const SELF: SetDef = SetDef {
 };
 
 const NETPOL: Name = Name::of("KUBE-ROUTER-NETPOL");
-pub(super) const CLOSED: Name = Name::of("KUBE-NWPLCY-CLOSED");
+/// Refuses everything.
+pub const CLOSED: Name = Name::of("KUBE-NWPLCY-CLOSED");
 /// What refused packets of no isolation are logged with.
 pub const CLOSED_LOG: Name = Name::of("closed:");
 const INPUT: Name = Name::of("KUBE-ROUTER-INPUT");

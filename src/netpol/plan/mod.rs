@@ -36,7 +36,7 @@ use crate::netpol::Input;
 use crate::netpol::plan::parts::Parts;
 use crate::netpol::plan::reason::{Other, admits};
 
-pub use frame::{CHAIN_PREFIXES, CHAINS, CLOSED_LOG, DISPATCHES, LOCAL_PODS, SELF, SETS};
+pub use frame::{CHAIN_PREFIXES, CHAINS, CLOSED, CLOSED_LOG, DISPATCHES, LOCAL_PODS, SELF, SETS};
 
 /// What a policy isolates a pod from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -170,7 +170,7 @@ impl Ground {
 impl Default for Plan {
     fn default() -> Self {
         Self {
-            wanted: Wanted::new(LOCAL_PODS, frame::CLOSED),
+            wanted: Wanted::new(LOCAL_PODS, CLOSED),
             parts: Parts::default(),
             ground: None,
             last: None,

@@ -95,6 +95,28 @@ fn failed_steps_come_back_ever_later_and_the_second_failure_reads_the_kernel() {
 }
 
 #[test]
+fn an_isolated_failure_is_tried_again_and_told_but_is_no_illness() {
+    let world = world([(0, Input(numbers([2]))), (120_000, Stop)]);
+    world.borrow_mut().refused = numbers([2]);
+    world.borrow_mut().isolates = true;
+    run(&world);
+    let world = world.borrow();
+    let tries = world.times("apply");
+    assert_eq!(tries[..4], [0, 200, 600, 1_400], "as any other failure");
+    let report = world.board.report(world.now);
+    assert_eq!(
+        (report.unready(), report.parts[0].last_error.clone()),
+        (Vec::new(), None)
+    );
+    assert_eq!(report.parts[0].failures, tries.len() as u64);
+    let status = report.status();
+    assert!(
+        status.starts_with("ready: 1 numbers, 1 failed;"),
+        "{status}"
+    );
+}
+
+#[test]
 fn success_ends_the_backing_off() {
     let heal = |world: &mut world::World| world.refused.clear();
     let world = world([(0, Input(numbers([1]))), (500, Do(heal)), (10_000, Stop)]);

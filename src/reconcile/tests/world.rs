@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
+use std::error::Error;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::metrics::ControllerMetrics;
 use crate::reconcile::{
-    Controller, Failure, HealthBoard, HealthLimits, Inbox, News, ObserveError, Report, Runner,
-    Scope,
+    Controller, Failure, HealthBoard, HealthLimits, Inbox, Isolated, News, ObserveError, Report,
+    Runner, Scope,
 };
 
 pub(super) type Numbers = BTreeSet<u32>;
@@ -22,6 +23,8 @@ pub(super) struct World {
     script: VecDeque<(Instant, Event)>,
     pub(super) kernel: Numbers,
     pub(super) refused: Numbers,
+    /// What is refused concerns nothing else.
+    pub(super) isolates: bool,
     pub(super) unreadable: bool,
     pub(super) panics_left: usize,
     /// How long an apply takes.
@@ -88,6 +91,7 @@ pub(super) fn world(script: impl IntoIterator<Item = (u64, Event)>) -> Shared {
             .collect(),
         kernel: Numbers::new(),
         refused: Numbers::new(),
+        isolates: false,
         unreadable: false,
         panics_left: 0,
         work: Duration::ZERO,
@@ -241,7 +245,11 @@ impl Controller for Counting {
             if worked {
                 report.applied += 1;
             } else {
-                let reason = Box::new(Refused("operation not permitted"));
+                let refused = Refused("operation not permitted");
+                let reason: Box<dyn Error + Send + Sync> = match world.isolates {
+                    true => Isolated(refused.into()).into(),
+                    false => refused.into(),
+                };
                 report.failures.push(Failure { change, reason });
             }
         }
