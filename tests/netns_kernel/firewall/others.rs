@@ -79,11 +79,26 @@ impl<T> Meddled<T> {
     }
 }
 
+/// How many sockets of this namespace listen to changes of nf_tables.
+fn listeners() -> usize {
+    /// `NETLINK_NETFILTER`, and the bit of `NFNLGRP_NFTABLES`, as the kernel prints them.
+    const LISTENS: (&str, u32) = ("12", 1 << 6);
+    let sockets = std::fs::read_to_string("/proc/thread-self/net/netlink").unwrap();
+    let listens = sockets.lines().skip(1).filter(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let groups = u32::from_str_radix(words[3], 16).unwrap();
+        words[1] == LISTENS.0 && groups & LISTENS.1 != 0
+    });
+    listens.count()
+}
+
 impl Tables for Meddled<Nft> {
     fn commit(&mut self, ours: &Transaction, since: Option<Generation>) -> Result<(), Error> {
-        self.inner.commit(ours, since)?;
         let is_large = |command: &Command| matches!(command, Command::AddElements(_, all, _) if all.len() > 1000);
-        if ours.commands().iter().any(is_large) {
+        let is_large = ours.commands().iter().any(is_large);
+        assert_eq!(listeners(), usize::from(!is_large), "while we commit");
+        self.inner.commit(ours, since)?;
+        if is_large {
             self.meddle();
         }
         Ok(())
@@ -113,6 +128,7 @@ impl Tables for Meddled<Nft> {
 
 impl RuleTables for Meddled<Iptables> {
     fn restore(&mut self, tables: &[TableEdits]) -> Result<(), ToolError> {
+        assert_eq!(listeners(), 0, "while a tool runs");
         self.inner.restore(tables)?;
         self.meddle();
         Ok(())
@@ -165,6 +181,7 @@ fn what_others_change_while_we_fill_a_large_set_is_found() {
             grow(&mut wanted, 16);
             settle(&mut backend, &mut wanted, &mut seen, true);
             assert!(!backend.is_meddled_with(), "a large one");
+            assert_eq!(listeners(), 1, "after it");
             backend.tables.command = Some(command);
             grow(&mut wanted, 17);
             settle(&mut backend, &mut wanted, &mut seen, true);
