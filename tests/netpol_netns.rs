@@ -14,6 +14,8 @@ mod changes;
 mod driver;
 #[path = "netpol_netns/epoll.rs"]
 mod epoll;
+#[path = "netpol_netns/established.rs"]
+mod established;
 #[path = "netpol_netns/faults.rs"]
 mod faults;
 #[path = "netpol_netns/hearing.rs"]

@@ -169,7 +169,7 @@ fn check_all(cluster: &Cluster, plan: &Plan) -> Result<(), TestCaseError> {
                     check(cluster, plan, &packet)?;
                 }
             }
-            for tracked in [Tracked::Known, Tracked::Invalid] {
+            for tracked in [Tracked::Known, Tracked::Invalid, Tracked::Midway] {
                 let payload = Payload::Ports(Protocol::Tcp, 80);
                 let mut packet = packet(Hook::Forward, *source, *destination, payload);
                 packet.tracked = tracked;

@@ -72,21 +72,21 @@ fn packets(cluster: &Cluster) -> Vec<Packet> {
         let family = Family::of(*source);
         for destination in addresses.iter().filter(|one| Family::of(**one) == family) {
             let (from_node, to_node) = (NODE.is_local(*source), NODE.is_local(*destination));
-            for (position, payload) in [
+            let (tcp, udp) = (
                 Payload::Ports(Protocol::Tcp, 80),
                 Payload::Ports(Protocol::Udp, 53),
-                Payload::Ports(Protocol::Sctp, 81),
-                Payload::Icmp(IcmpType::EchoRequest),
-                Payload::Icmp(IcmpType::DestinationUnreachable),
-            ]
-            .into_iter()
-            .enumerate()
-            {
-                let tracked = match position {
-                    3 => Tracked::Known,
-                    2 => Tracked::Invalid,
-                    _ => Tracked::New,
-                };
+            );
+            for (payload, tracked) in [
+                (tcp, Tracked::New),
+                (tcp, Tracked::Midway),
+                (udp, Tracked::New),
+                (Payload::Ports(Protocol::Sctp, 81), Tracked::Invalid),
+                (Payload::Icmp(IcmpType::EchoRequest), Tracked::Known),
+                (
+                    Payload::Icmp(IcmpType::DestinationUnreachable),
+                    Tracked::New,
+                ),
+            ] {
                 packets.extend(Hook::ALL.map(|hook| Packet {
                     hook,
                     source: *source,
@@ -134,8 +134,9 @@ fn in_nft(tables: &FakeNft, packet: &Packet) -> Verdict {
         destination: packet.destination,
         protocol,
         transport,
+        is_syn: protocol == Protocol::Tcp.number() && packet.tracked == Tracked::New,
         state: match packet.tracked {
-            Tracked::New => CtStates::NEW,
+            Tracked::New | Tracked::Midway => CtStates::NEW,
             Tracked::Known => CtStates::ESTABLISHED,
             Tracked::Invalid => CtStates::INVALID,
         },

@@ -267,7 +267,8 @@ const NETPOL: &[Key] = &[
         Kind::Text(Text::Choice(ESTABLISHED)),
         "\"keep\"",
         "What becomes of open connections that a changed policy no longer allows: keep them, or \
-         recheck: cut them off.",
+         recheck: cut them off. With recheck, TCP of pods that connection tracking does not know \
+         is reset.",
     ),
 ];
 

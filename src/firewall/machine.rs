@@ -40,6 +40,8 @@ pub enum Tracked {
     /// Established or related.
     Known,
     Invalid,
+    /// As new, but TCP from the midst of a connection.
+    Midway,
 }
 
 /// A packet at a hook.
@@ -189,6 +191,7 @@ impl Walk<'_> {
             Match::Prefix(end, prefix) => prefix.contains(&self.end(*end)),
             Match::State(ConnectionState::Known) => packet.tracked == Tracked::Known,
             Match::State(ConnectionState::Invalid) => packet.tracked == Tracked::Invalid,
+            Match::State(ConnectionState::Midway) => packet.tracked == Tracked::Midway,
             Match::Local(end) => self.is_local(*end),
             Match::NotLocal(end) => !self.is_local(*end),
             Match::ServedByIpvs => packet.hook == Hook::Input && packet.served,

@@ -105,6 +105,9 @@ pub enum ConnectionState {
     Known,
     /// Fits no connection and begins none.
     Invalid,
+    /// TCP from the midst of a connection that is not known. Connection tracking takes it for the
+    /// first packet of a new one, whichever end sends it (`nf_conntrack_tcp_loose`).
+    Midway,
 }
 
 /// Sends a packet to the chain that stands for its address; without one it goes on.

@@ -429,14 +429,22 @@ pub fn any_settings() -> impl Strategy<Value = Settings> {
         1 => Just((true, false)),
         1 => Just((false, true)),
     ];
-    (families, proptest::bool::weighted(0.3), any::<bool>()).prop_map(
-        |((v4, v6), default_deny, log_drops)| Settings {
-            families: ByFamily { v4, v6 },
-            default_deny,
-            log_drops,
-            ..settings()
-        },
+    let established = select(&[Established::Keep, Established::Recheck][..]);
+    (
+        families,
+        proptest::bool::weighted(0.3),
+        any::<bool>(),
+        established,
     )
+        .prop_map(
+            |((v4, v6), default_deny, log_drops, established)| Settings {
+                families: ByFamily { v4, v6 },
+                default_deny,
+                log_drops,
+                established,
+                ..settings()
+            },
+        )
 }
 
 /// Two to four namespaces (one of them may be unknown), up to eight pods and six policies.

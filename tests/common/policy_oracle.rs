@@ -11,6 +11,7 @@
 
 use std::net::IpAddr;
 
+use kube_router::config::Established;
 use kube_router::firewall::{Hook, IcmpType, Packet, Payload, Tracked};
 use kube_router::model::{
     Labels, NamedPort, NetworkPolicy, NodeFacts, Peer, Pod, PolicyPort, PolicyRule, PortSpec,
@@ -57,7 +58,10 @@ pub fn passes(cluster: &Cluster, node: &NodeFacts, packet: &Packet) -> bool {
     if networks_need(packet.payload, from.is_ipv6()) || (from == to && sender.is_some()) {
         return true;
     }
-    if packet.tracked == Tracked::Invalid || from_unknown || to_unknown {
+    // Nobody can tell which end began it: with recheck it may be one that was cut off.
+    let is_cut_off =
+        packet.tracked == Tracked::Midway && cluster.settings.established == Established::Recheck;
+    if packet.tracked == Tracked::Invalid || is_cut_off || from_unknown || to_unknown {
         return false;
     }
     sender.is_none_or(|pod| may_send(cluster, pod, to, packet.payload))

@@ -86,8 +86,13 @@ fn applies(words: &[String], sets: &FakeIpset, packet: &Packet) -> Option<String
             "--ctstate" => match next() {
                 "RELATED,ESTABLISHED" => packet.tracked == Tracked::Known,
                 "INVALID" => packet.tracked == Tracked::Invalid,
+                "NEW" => matches!(packet.tracked, Tracked::New | Tracked::Midway),
                 other => panic!("state {other}"),
             },
+            "--tcp-flags" => {
+                assert_eq!((next(), next()), ("FIN,SYN,RST,ACK", "SYN"));
+                packet.tracked == Tracked::New
+            }
             "--src-type" => next() == "LOCAL" && packet.from_node,
             "--dst-type" => next() == "LOCAL" && packet.to_node,
             "--match-set" => {

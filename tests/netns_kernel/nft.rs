@@ -164,6 +164,7 @@ fn rules_of_both_families() -> Vec<Rule> {
         rule(vec![Expr::CtState { states, is_negated }, accept()]);
         let states = CtStates::INVALID;
         rule(vec![Expr::CtState { states, is_negated }, accept()]);
+        rule(vec![Expr::TcpSyn { is_negated }, accept()]);
         for side in [Side::Source, Side::Destination] {
             let kind = AddressType::Local;
             rule(vec![

@@ -179,6 +179,9 @@ fn condition(condition: &Match, family: Family) -> String {
             "-m conntrack --ctstate RELATED,ESTABLISHED".to_owned()
         }
         Match::State(ConnectionState::Invalid) => "-m conntrack --ctstate INVALID".to_owned(),
+        Match::State(ConnectionState::Midway) => {
+            "-p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack --ctstate NEW".to_owned()
+        }
         Match::Local(end) => format!("-m addrtype {}", local(*end)),
         Match::NotLocal(end) => format!("-m addrtype ! {}", local(*end)),
         Match::ServedByIpvs => format!("-m set --match-set {} dst,dst", SERVED.kernel_name(family)),

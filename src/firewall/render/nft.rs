@@ -137,6 +137,11 @@ fn conditions(matches: &[Match], family: Family) -> Result<Option<Vec<Expr>>, Im
                 let states = match state {
                     ConnectionState::Known => CtStates::ESTABLISHED | CtStates::RELATED,
                     ConnectionState::Invalid => CtStates::INVALID,
+                    ConnectionState::Midway => {
+                        exprs.push(carries(Protocol::Tcp));
+                        exprs.push(Expr::TcpSyn { is_negated: true });
+                        CtStates::NEW
+                    }
                 };
                 let is_negated = false;
                 exprs.push(Expr::CtState { states, is_negated });

@@ -104,6 +104,10 @@ pub enum Expr {
     Port(Side, Test<u16>),
     /// `icmp type 8`, `icmpv6 type 135`
     IcmpType(Family, Test<u8>),
+    /// `tcp flags & (fin | syn | rst | ack) == syn`: the first packet of a connection, or any other.
+    TcpSyn {
+        is_negated: bool,
+    },
     /// `ct state established,related`: one of these states, or none of them.
     CtState {
         states: CtStates,
@@ -292,7 +296,9 @@ impl Expr {
                 [Some(Self::Nfproto(*family)), Some(protocol)]
             }
             Self::Lookup { key, .. } | Self::VerdictMap { key, .. } => [family_of(key), None],
-            Self::Reject(Reject::TcpReset) => [Some(Self::L4proto(Test::Is(TCP))), None],
+            Self::TcpSyn { .. } | Self::Reject(Reject::TcpReset) => {
+                [Some(Self::L4proto(Test::Is(TCP))), None]
+            }
             _ => [None, None],
         }
     }

@@ -124,6 +124,10 @@ fn rules_are_written_as_the_tool_reads_them() {
             "icmpv6 type != 133-137",
         ),
         (
+            vec![Expr::TcpSyn { is_negated: false }],
+            "tcp flags & (fin | syn | rst | ack) == syn",
+        ),
+        (
             vec![Expr::CtState {
                 states,
                 is_negated: true,
@@ -282,6 +286,7 @@ fn a_walk_follows_jumps_and_ends_where_a_chain_does() {
                 source: 1,
                 destination,
             },
+            is_syn: true,
             state: CtStates::NEW,
             is_source_local: false,
             is_destination_local: false,

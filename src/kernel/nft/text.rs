@@ -313,6 +313,10 @@ impl Display for Expr {
             Self::Port(side, test) => write!(f, "th {side}port {test}"),
             Self::IcmpType(Family::V4, test) => write!(f, "icmp type {test}"),
             Self::IcmpType(Family::V6, test) => write!(f, "icmpv6 type {test}"),
+            Self::TcpSyn { is_negated } => {
+                let test = if *is_negated { "!=" } else { "==" };
+                write!(f, "tcp flags & (fin | syn | rst | ack) {test} syn")
+            }
             Self::CtState { states, is_negated } => {
                 let not = if *is_negated { "! " } else { "" };
                 write!(f, "ct state {not}{states}")

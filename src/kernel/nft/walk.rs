@@ -33,6 +33,8 @@ pub struct Packet {
     /// The IP protocol number.
     pub protocol: u8,
     pub transport: Transport,
+    /// Only the flag SYN is set, of those that TCP opens and ends connections with.
+    pub is_syn: bool,
     /// The state that connection tracking gave it.
     pub state: CtStates,
     /// Whether the address is one of this host's own.
@@ -253,6 +255,7 @@ impl Packet {
                 }
                 Transport::Ports { .. } | Transport::Other => false,
             },
+            Expr::TcpSyn { is_negated } => self.is_syn != *is_negated,
             Expr::CtState { states, is_negated } => self.state.meets(*states) != *is_negated,
             Expr::AddressType {
                 side,

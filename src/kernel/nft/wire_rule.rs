@@ -45,6 +45,10 @@ pub(super) const FIB_SADDR: u32 = 1;
 pub(super) const FIB_DADDR: u32 = 2;
 pub(super) const BASE_NETWORK: u32 = 1;
 pub(super) const BASE_TRANSPORT: u32 = 2;
+/// Where the flags of TCP are in its header (RFC 9293, 3.1); FIN, SYN, RST and ACK of them; SYN.
+pub(super) const TCP_FLAGS: u32 = 13;
+pub(super) const TCP_OPENS_AND_ENDS: u8 = 0x17;
+pub(super) const TCP_SYN: u8 = 0x02;
 pub(super) const CMP_EQ: u32 = 0;
 pub(super) const CMP_NEQ: u32 = 1;
 pub(super) const CMP_LTE: u32 = 3;
@@ -96,6 +100,7 @@ fn write_expr(list: &mut AttrWriter<'_>, expr: &Expr) {
             payload(list, BASE_TRANSPORT, 0, 1, 0);
             write_test(list, test, |value| [*value]);
         }
+        Expr::TcpSyn { is_negated } => write_tcp_syn(list, *is_negated),
         Expr::CtState { states, is_negated } => write_ct_state(list, states.0, *is_negated),
         Expr::AddressType {
             side,
@@ -237,15 +242,30 @@ fn compare(list: &mut AttrWriter<'_>, operator: u32, wanted: &[u8]) {
 }
 
 /// `(state & mask) != 0`; numbers in registers are in the machine's byte order.
-fn write_ct_state(list: &mut AttrWriter<'_>, mask: u32, is_negated: bool) {
+fn write_tcp_syn(list: &mut AttrWriter<'_>, is_negated: bool) {
+    payload(list, BASE_TRANSPORT, TCP_FLAGS, 1, 0);
+    mask(list, &[TCP_OPENS_AND_ENDS]);
+    let operator = if is_negated { CMP_NEQ } else { CMP_EQ };
+    compare(list, operator, &[TCP_SYN]);
+}
+
+/// Keeps these bits of the first register.
+fn mask(list: &mut AttrWriter<'_>, bits: &[u8]) {
+    let length = u32::try_from(bits.len()).unwrap_or(u32::MAX);
+    elem(list, "bitwise", |data| {
+        data.be32(1, register(0))
+            .be32(2, register(0))
+            .be32(3, length);
+        value(data, 4, bits);
+        value(data, 5, &vec![0; bits.len()]);
+    });
+}
+
+fn write_ct_state(list: &mut AttrWriter<'_>, states: u32, is_negated: bool) {
     elem(list, "ct", |data| {
         data.be32(2, CT_STATE).be32(1, register(0));
     });
-    elem(list, "bitwise", |data| {
-        data.be32(1, register(0)).be32(2, register(0)).be32(3, 4); // LEN
-        value(data, 4, &mask.to_ne_bytes());
-        value(data, 5, &[0; 4]);
-    });
+    mask(list, &states.to_ne_bytes());
     let operator = if is_negated { CMP_EQ } else { CMP_NEQ };
     compare(list, operator, &[0; 4]);
 }

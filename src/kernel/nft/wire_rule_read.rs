@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use super::expr::icmp_protocol;
+use super::expr::{TCP, icmp_protocol};
 use super::object::{
     AddressType, CtStates, Expr, Field, Label, Limit, Name, Reject, Rule, Side, Test, Unit, Verdict,
 };
@@ -47,6 +47,9 @@ enum Loaded {
     Field(Field),
     /// The first byte of the transport header, with which ICMP starts.
     FirstByte,
+    TcpFlags,
+    /// Those of the first packet of a connection, told from all others.
+    MaskedTcpFlags,
     CtState,
     MaskedCtState(u32),
     AddressType(Side),
@@ -146,20 +149,23 @@ impl Machine {
     }
 
     fn bitwise(&mut self, data: &AttrReader<'_>) -> Result<Option<()>, NetlinkError> {
-        let mask = value(data, 4)?.and_then(|bytes| bytes.first_chunk());
-        let flip = value(data, 5)?;
+        let (mask, flip) = (value(data, 4)?, value(data, 5)?);
         let Some(load) = self.take(data)? else {
             return Ok(None);
         };
-        let is_plain = load.loaded == Loaded::CtState
-            && flip == Some(&[0; 4])
-            && word(data, 2)? == Some(load.word);
-        let Some(mask) = mask.filter(|_| is_plain) else {
-            return Ok(None);
+        let is_in_place = word(data, 2)? == Some(load.word);
+        let loaded = match (load.loaded, mask, flip) {
+            _ if !is_in_place => None,
+            (Loaded::CtState, Some(mask), Some([0, 0, 0, 0])) => {
+                let mask = mask.first_chunk().copied();
+                mask.map(|mask| Loaded::MaskedCtState(u32::from_ne_bytes(mask)))
+            }
+            (Loaded::TcpFlags, Some([TCP_OPENS_AND_ENDS]), Some([0])) => {
+                Some(Loaded::MaskedTcpFlags)
+            }
+            _ => None,
         };
-        let loaded = Loaded::MaskedCtState(u32::from_ne_bytes(*mask));
-        self.loads.push(Load { loaded, ..load });
-        Ok(Some(()))
+        Ok(loaded.map(|loaded| self.loads.push(Load { loaded, ..load })))
     }
 
     fn compare(&mut self, data: &AttrReader<'_>) -> Result<Option<()>, NetlinkError> {
@@ -199,6 +205,10 @@ impl Machine {
                 states: CtStates(mask),
                 is_negated: !is_negated,
             }),
+            Loaded::MaskedTcpFlags => {
+                let is_syn = bytes == [TCP_SYN] && self.protocol == Some(TCP);
+                is_syn.then_some(Expr::TcpSyn { is_negated })
+            }
             Loaded::AddressType(side) => {
                 let number = u32::from_ne_bytes(*bytes.first_chunk()?);
                 Some(Expr::AddressType {
@@ -304,6 +314,7 @@ fn loaded(name: &str, data: &AttrReader<'_>) -> Result<Option<Loaded>, NetlinkEr
         },
         "payload" => match (number(2)?, number(3)?, number(4)?) {
             (Some(BASE_TRANSPORT), Some(0), Some(1)) => Some(Loaded::FirstByte),
+            (Some(BASE_TRANSPORT), Some(TCP_FLAGS), Some(1)) => Some(Loaded::TcpFlags),
             (Some(base), Some(offset), Some(length)) => {
                 field(base, offset, length).map(Loaded::Field)
             }

@@ -80,7 +80,7 @@ pub(super) fn frame(ground: &Ground) -> Wanted {
         let ranges: Vec<Prefix> = ground.refused(family).collect();
         for (name, rules) in [
             (CLOSED, refusal(closed_log).collect()),
-            (NETPOL, netpol(family, &ranges)),
+            (NETPOL, netpol(family, &ranges, ground.rechecks)),
             (INPUT, input(&ranges)),
             (FORWARD, forward(&ranges)),
             (OUTPUT, output(&ranges)),
@@ -118,7 +118,7 @@ fn in_local(directions: &'static [Direction]) -> Match {
     }
 }
 
-fn netpol(family: Family, ranges: &[Prefix]) -> Vec<Rule> {
+fn netpol(family: Family, ranges: &[Prefix], rechecks: bool) -> Vec<Rule> {
     use Direction::{Destination, Source};
     let known = Match::State(ConnectionState::Known);
     let mut rules = vec![rule(
@@ -145,6 +145,15 @@ fn netpol(family: Family, ranges: &[Prefix]) -> Vec<Rule> {
         Action::Drop,
         "begins no connection and belongs to none",
     ));
+    if rechecks {
+        // A connection that was cut off would begin anew with what its server sends, and what the
+        // client may not send would pass as the reply.
+        rules.push(rule(
+            vec![Match::State(ConnectionState::Midway)],
+            Action::RejectReset,
+            "of a connection that is not known, or was cut off",
+        ));
+    }
     rules.extend(unknown(ranges));
     rules.push(rule(
         Vec::new(),

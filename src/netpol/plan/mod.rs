@@ -29,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::config::Established;
 use crate::firewall::{Name, Payload, Wanted};
 use crate::model::{Note, ObjectName, Pod, Snapshot};
 use crate::net::{ByFamily, Family, Prefix, is_usable};
@@ -99,6 +100,8 @@ struct Ground {
     families: ByFamily<bool>,
     default_deny: bool,
     log_drops: bool,
+    /// Connections that policies allow no more are cut off.
+    rechecks: bool,
 }
 
 // === impl Flow ===
@@ -132,6 +135,7 @@ impl Ground {
             families: input.settings.families,
             default_deny: input.settings.default_deny,
             log_drops: input.settings.log_drops,
+            rechecks: input.settings.established == Established::Recheck,
         }
     }
 

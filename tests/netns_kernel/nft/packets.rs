@@ -242,6 +242,7 @@ fn expected(fake: &FakeNft, source: IpAddr, to: SocketAddr) -> (Vec<String>, boo
             source: 0,
             destination: to.port(),
         },
+        is_syn: false,
         state: CtStates::NEW,
         is_source_local: true,
         is_destination_local: true,

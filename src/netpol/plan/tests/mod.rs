@@ -64,7 +64,7 @@ fn input(pods: Vec<Pod>, policies: Vec<NetworkPolicy>) -> Input {
             default_deny: false,
             log_drops: false,
             backend: crate::config::NetpolBackend::Auto,
-            established: crate::config::Established::Keep,
+            established: Established::Keep,
             sync_period: std::time::Duration::from_secs(300),
         }),
     }
