@@ -49,7 +49,7 @@ proxy_start() { # proxy_start NODE: the daemon in the node's namespace
 	# Not by ns: a function in the background is a shell of its own, and $! would be that.
 	ip netns exec "$1" "$KR" run --config "/run/lab/$1/config.toml" >>"/run/lab/$1/daemon.log" 2>&1 &
 	echo $! >"/run/lab/$1/pid"
-	eventually 60 proxy_ready "$1" || { tail -n 30 "/run/lab/$1/daemon.log"; return 1; }
+	eventually 120 proxy_ready "$1" || { tail -n 30 "/run/lab/$1/daemon.log"; return 1; }
 }
 
 proxy_ready() { ns "$1" curl -sf -o /dev/null http://127.0.0.1:20244/readyz; }
@@ -84,6 +84,7 @@ counted() { # counted COMMAND...: a program that prints "ok" and "FAIL" lines of
 	cat "$output"
 	lab_passed=$((lab_passed + $(grep -c '^ok ' "$output")))
 	lab_failed=$((lab_failed + $(grep -c '^FAIL ' "$output")))
-	# A program that broke has failed, whatever it had printed.
+	# A program that broke has failed, whatever it had printed, and so has one that checked nothing.
 	if ((status)) && ! grep -q '^FAIL ' "$output"; then failed "$*: exit status $status"; fi
+	if ! ((status)) && ! grep -qE '^(ok|FAIL) ' "$output"; then failed "$*: nothing was checked"; fi
 }

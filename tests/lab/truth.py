@@ -190,13 +190,13 @@ def enter(name):
     os.close(fd)
 
 
-def ask(address, port, family, protocol, timeout=TIMEOUT, source=None):
+def ask(address, port, family, protocol, timeout=TIMEOUT, source=None, from_port=0):
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     s = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, kind)
     s.settimeout(timeout)
     try:
-        if source:
-            s.bind((source, 0))
+        if source or from_port:
+            s.bind((source or "", from_port))
         s.connect((address, port))
         if protocol == "udp":
             s.send(b"?")
