@@ -24,6 +24,8 @@ mod hearing;
 mod kill;
 #[path = "netpol_netns/lab.rs"]
 mod lab;
+#[path = "common/namespaces.rs"]
+mod namespaces;
 #[path = "common/policy_cluster.rs"]
 mod policy_cluster;
 #[path = "common/policy_oracle.rs"]

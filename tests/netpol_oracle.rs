@@ -125,8 +125,14 @@ fn check(cluster: &Cluster, plan: &Plan, packet: &Packet) -> Result<(), TestCase
 
 /// A chain that returns does so because of a rule that can be named, one that refuses has none.
 fn check_reasons(plan: &Plan, packet: &Packet, steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut branched = None;
     for step in steps {
-        let Some(judged) = plan.judged(step.chain) else {
+        let judged = plan.judged(step.chain).or_else(|| branched.take());
+        if matches!(step.rule.action, Action::Goto(_)) {
+            branched = judged;
+            continue;
+        }
+        let Some(judged) = judged else {
             continue;
         };
         let (own, other) = match judged.flow {

@@ -157,6 +157,7 @@ impl Walk<'_> {
                         return Some(verdict);
                     }
                 }
+                Action::Goto(to) => return self.chain(to, depth + 1),
                 Action::Dispatch(dispatch) => {
                     let address = self.end(dispatch.direction);
                     let target = self.wanted.targets.get(&TargetKey { dispatch, address });

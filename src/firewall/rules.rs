@@ -157,6 +157,8 @@ pub enum Action {
     SourceNat(IpAddr),
     /// To another chain of the same table, and back at its end.
     Jump(Name),
+    /// To another chain of the same table, whose end is the end of this one, too.
+    Goto(Name),
     Dispatch(Dispatch),
     /// A copy to whoever reads [`LOG_GROUP`], at a limited rate, with this prefix.
     Log(Name),

@@ -410,6 +410,29 @@ fn any_rule() -> impl Strategy<Value = PolicyRule> {
     (peers, ports).prop_map(|(peers, ports)| PolicyRule { peers, ports })
 }
 
+fn any_range() -> impl Strategy<Value = PolicyPort> {
+    let low = select(&[1_u16, 53, 79, 81][..]);
+    (any_protocol(), low, 4..12_u16).prop_map(|(protocol, low, more)| PolicyPort {
+        protocol,
+        port: PortSpec::Range(low..=low + more),
+    })
+}
+
+/// More ranges of ports than stand one after the other in a chain.
+fn any_policy_of_ranges() -> impl Strategy<Value = NetworkPolicy> {
+    let peers = proptest::option::weighted(0.8, vec(any_peer(), 1..3));
+    let one = (peers, vec(any_range(), 1..3)).prop_map(|(peers, ports)| rule(peers, Some(ports)));
+    let rules = vec(one, 5..9);
+    (select(&NAMESPACES[..3]), any_selector(), rules).prop_map(|(namespace, pods, rules)| {
+        NetworkPolicy {
+            name: ObjectName::new(namespace, "ranges"),
+            pods,
+            ingress: Some(rules.clone()),
+            egress: Some(rules),
+        }
+    })
+}
+
 pub fn any_policy() -> impl Strategy<Value = NetworkPolicy> {
     let name = (select(&NAMESPACES[..3]), select(&NAMES[..6]));
     let rules = || proptest::option::weighted(0.7, vec(any_rule(), 0..3));
@@ -452,14 +475,16 @@ pub fn any_cluster() -> impl Strategy<Value = Cluster> {
     let namespaces = vec(any_namespace(), 2..5);
     let pods = vec(any_pod(), 1..9);
     let policies = vec(any_policy(), 0..7);
-    (namespaces, pods, policies, any_settings()).prop_map(
-        |(mut namespaces, mut pods, mut policies, settings)| {
+    let ranges = proptest::option::weighted(0.2, any_policy_of_ranges());
+    (namespaces, pods, policies, ranges, any_settings()).prop_map(
+        |(mut namespaces, mut pods, mut policies, ranges, settings)| {
             namespaces.sort_by(|a, b| a.name.cmp(&b.name));
             namespaces.dedup_by(|a, b| a.name == b.name);
             pods.sort_by(|a, b| a.name.cmp(&b.name));
             pods.dedup_by(|a, b| a.name == b.name);
             policies.sort_by(|a, b| a.name.cmp(&b.name));
             policies.dedup_by(|a, b| a.name == b.name);
+            policies.extend(ranges);
             Cluster {
                 namespaces,
                 pods,

@@ -28,9 +28,12 @@ fn chain(
     let rules = &chain_of.unwrap_or_else(|| panic!("no chain {name}")).rules;
     for rule in rules {
         let words = split_words(&rule.text);
-        let Some(target) = applies(&words, sets, packet) else {
+        let Some((option, target)) = applies(&words, sets, packet) else {
             continue;
         };
+        if option == "-g" {
+            return chain(tables, sets, packet, &target, depth + 1);
+        }
         match target.as_str() {
             "ACCEPT" => return Some(Verdict::Accept),
             "DROP" => return Some(Verdict::Drop),
@@ -48,8 +51,8 @@ fn chain(
     None
 }
 
-/// The target, if every condition holds.
-fn applies(words: &[String], sets: &FakeIpset, packet: &Packet) -> Option<String> {
+/// The target with its option, if every condition holds.
+fn applies(words: &[String], sets: &FakeIpset, packet: &Packet) -> Option<(String, String)> {
     let mut words = words.iter().map(String::as_str);
     let mut is_negated = false;
     let mut holds = true;
@@ -68,7 +71,7 @@ fn applies(words: &[String], sets: &FakeIpset, packet: &Packet) -> Option<String
                 next();
                 continue;
             }
-            "-j" => return holds.then(|| next().to_owned()),
+            "-j" | "-g" => return holds.then(|| (word.to_owned(), next().to_owned())),
             "-p" => protocol(next(), packet),
             "--dport" => port(next(), packet),
             "--icmp-type" | "--icmpv6-type" => {

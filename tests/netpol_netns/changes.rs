@@ -4,7 +4,8 @@ use std::process::Command;
 
 use kube_router::config::NetpolBackend;
 
-use crate::lab::{Joint, feed};
+use crate::lab::Joint;
+use crate::namespaces::feed;
 use crate::policy_cluster::{
     NODE_V4, NODE_V6, block, ip, labels, namespace, namespaces, pod, policy, rule, same_namespace,
     selector, tcp,

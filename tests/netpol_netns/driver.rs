@@ -1,7 +1,6 @@
 //! Brings clusters to the kernel of the node's namespace, as the daemon does.
 
 use std::fmt::Debug;
-use std::io::Write;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use kube_router::netpol::{Change, HostKernel, Kernel, Netpol, Observed, Plan};
 use kube_router::reconcile::{Controller, Report, Scope};
 
 use crate::lab::Lab;
+use crate::namespaces::flush_connections;
 use crate::policy_cluster::{Cluster, facts};
 use crate::policy_oracle::passes;
 use crate::probe::{Fate, Probe};
@@ -164,22 +164,4 @@ impl Lab {
         });
         compared.collect()
     }
-}
-
-/// Forgets every connection of this namespace: a probe must not pass for an older one's sake.
-pub(crate) fn flush_connections() {
-    // NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE, without a filter.
-    use socket2::{Domain, Protocol, Socket, Type};
-    let netlink = Domain::from(libc::AF_NETLINK);
-    let netfilter = Protocol::from(libc::NETLINK_NETFILTER);
-    let mut socket = Socket::new(netlink, Type::RAW, Some(netfilter)).unwrap();
-    let mut message = Vec::new();
-    message.extend(20_u32.to_ne_bytes());
-    message.extend(0x0102_u16.to_ne_bytes());
-    message.extend(5_u16.to_ne_bytes());
-    message.extend([0; 12]);
-    socket.write_all(&message).unwrap();
-    let mut answer = [0; 64];
-    let length = std::io::Read::read(&mut socket, &mut answer).unwrap();
-    assert!(length >= 20 && answer[16..20] == [0; 4], "{answer:?}");
 }

@@ -3,14 +3,11 @@
 //! Every address that a test speaks of has its place from the start, whether a cluster has a pod
 //! there or not: rules judge addresses, not links, and so nothing moves between two clusters.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsRawFd;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
 use std::thread;
 
+use crate::namespaces::{Place, calm, feed, here, ip_batch, join, unshare};
 use crate::policy_cluster::{NODE_V4, NODE_V6, ip};
 use crate::server::Server;
 
@@ -40,29 +37,11 @@ pub(crate) enum Joint {
     Bridged,
 }
 
-/// A network namespace with its addresses.
-#[derive(Debug)]
-pub(crate) struct Place {
-    namespace: File,
-    pub(crate) addresses: Vec<IpAddr>,
-}
-
 /// All places; the first is the node, in whose namespace the test's thread is.
 #[derive(Debug)]
 pub(crate) struct Lab {
     pub(crate) places: Vec<Place>,
     _server: Server,
-}
-
-// === impl Place ===
-
-impl Place {
-    /// Does something in this namespace; the caller has to go home after it.
-    pub(crate) fn enter(&self) {
-        // SAFETY: a valid descriptor of a network namespace; only this thread is affected.
-        let entered = unsafe { libc::setns(self.namespace.as_raw_fd(), libc::CLONE_NEWNET) };
-        assert_eq!(entered, 0, "setns: {}", io::Error::last_os_error());
-    }
 }
 
 // === impl Lab ===
@@ -112,18 +91,6 @@ fn addresses(names: &[&str]) -> Vec<IpAddr> {
     names.iter().map(|name| ip(name)).collect()
 }
 
-fn unshare() -> io::Result<()> {
-    // SAFETY: no pointers are passed; only this thread is affected.
-    match unsafe { libc::unshare(libc::CLONE_NEWNET) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-fn here() -> io::Result<File> {
-    File::open("/proc/thread-self/ns/net")
-}
-
 fn node(joint: Joint) -> String {
     let mut lines = format!(
         "link set lo up\naddress add {NODE_V4}/32 dev lo\naddress add {NODE_V6}/128 dev lo nodad\n"
@@ -140,80 +107,6 @@ fn node(joint: Joint) -> String {
     let [v4, v6] = GATEWAY;
     lines += &format!("address add {v4}/32 dev {link}\naddress add {v6}/128 dev {link} nodad\n");
     lines
-}
-
-/// A new namespace with `eth0` towards the node.
-fn join(number: usize, addresses: &[IpAddr], is_bridged: bool) -> io::Result<File> {
-    let (tell, told) = mpsc::channel();
-    let (go, wait) = mpsc::channel::<()>();
-    let lines = inner(addresses, is_bridged);
-    let inside = thread::spawn(move || {
-        let made = unshare().and_then(|()| here());
-        calm();
-        // SAFETY: gettid always succeeds.
-        tell.send(unsafe { libc::gettid() }).unwrap();
-        wait.recv().unwrap();
-        ip_batch(&lines);
-        made
-    });
-    let thread = told.recv().unwrap();
-    ip_batch(&outer(number, thread, addresses, is_bridged));
-    go.send(()).unwrap();
-    inside.join().unwrap()
-}
-
-fn outer(number: usize, thread: i32, addresses: &[IpAddr], is_bridged: bool) -> String {
-    let link = format!("pod{number}");
-    let mut lines = format!("link add {link} type veth peer name eth0 netns {thread}\n");
-    if is_bridged {
-        lines += &format!("link set {link} master kube-bridge\n");
-    }
-    lines += &format!("link set {link} up\n");
-    if !is_bridged {
-        lines += &format!("address add fe80::1/64 dev {link} nodad\n");
-        for address in addresses {
-            let own = if address.is_ipv4() { NODE_V4 } else { NODE_V6 };
-            lines += &format!("route add {address} dev {link} src {own}\n");
-        }
-    }
-    lines
-}
-
-fn inner(addresses: &[IpAddr], is_bridged: bool) -> String {
-    let mut lines = "link set lo up\nlink set eth0 up\n".to_owned();
-    for address in addresses {
-        let (length, tail) = match (address, is_bridged) {
-            (IpAddr::V4(_), true) => (16, ""),
-            (IpAddr::V4(_), false) => (32, ""),
-            (IpAddr::V6(_), true) => (32, " nodad"),
-            (IpAddr::V6(_), false) => (128, " nodad"),
-        };
-        lines += &format!("address add {address}/{length} dev eth0{tail}\n");
-    }
-    lines += &format!("route add {NODE_V4}/32 dev eth0\n");
-    lines += &format!("route add 0.0.0.0/0 via {NODE_V4} dev eth0\n");
-    lines += "route add ::/0 via fe80::1 dev eth0\n";
-    lines
-}
-
-/// Forwards, and holds back no ICMP error: a test counts on each of them.
-fn calm() {
-    for (key, value) in [
-        ("ipv4/ip_forward", "1"),
-        ("ipv6/conf/all/forwarding", "1"),
-        ("ipv4/conf/all/rp_filter", "0"),
-        ("ipv4/conf/default/rp_filter", "0"),
-        ("ipv4/icmp_ratelimit", "0"),
-        ("ipv4/icmp_ratemask", "0"),
-        ("ipv6/icmp/ratelimit", "0"),
-        // The types that are held back: none of those that there are.
-        ("ipv6/icmp/ratemask", "255"),
-        ("ipv6/conf/all/accept_dad", "0"),
-        ("ipv6/conf/default/accept_dad", "0"),
-    ] {
-        let file = format!("/proc/sys/net/{key}");
-        fs::write(&file, value).unwrap_or_else(|error| panic!("{file}: {error}"));
-    }
 }
 
 /// Has another processor receive what pods send. Else a refusal comes back while the sender's
@@ -239,25 +132,3 @@ fn receive_elsewhere() {
 const RECEIVE_ELSEWHERE: &str = "mount -t sysfs none /sys
 for mask in /sys/class/net/pod*/queues/rx-0/rps_cpus; do echo 2 >$mask; done
 ";
-
-fn ip_batch(lines: &str) {
-    feed(&["ip", "-batch", "-"], lines);
-}
-
-/// Runs a tool with this input; it must succeed.
-pub(crate) fn feed(command: &[&str], input: &str) {
-    let mut child = Command::new(command[0])
-        .args(&command[1..])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{}: {error}", command[0]));
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
-    let status = child.wait().unwrap();
-    assert!(status.success(), "{command:?}: {status}\n{input}");
-}

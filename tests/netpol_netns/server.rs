@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::epoll::Epoll;
-use crate::lab::Place;
+use crate::namespaces::Place;
 use crate::sctp::Chunk;
 
 /// Ports at which every address answers: the ends of every range that random policies draw from,

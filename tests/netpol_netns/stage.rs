@@ -9,9 +9,10 @@ use kube_router::model::{Labels, NetworkPolicy, Pod, Selector};
 use kube_router::net::Protocol;
 use kube_router::netpol::{HostKernel, Netpol};
 
-use crate::driver::{Driver, PATIENCE, flush_connections};
+use crate::driver::{Driver, PATIENCE};
 use crate::in_lab;
 use crate::lab::{GATEWAY, Joint, Lab};
+use crate::namespaces::flush_connections;
 use crate::policy_cluster::{
     Cluster, NODE_V4, NODE_V6, ip, namespace, pod, port, remote, selector,
 };

@@ -156,7 +156,9 @@ impl Refused {
         };
         chain.rules.iter().any(|rule| {
             let jumps = match rule.action {
-                Action::Jump(name) => self.chains.contains(&ChainKey { family, name }),
+                Action::Jump(name) | Action::Goto(name) => {
+                    self.chains.contains(&ChainKey { family, name })
+                }
                 _ => false,
             };
             jumps || rule.matches.iter().any(uses_set)

@@ -95,11 +95,7 @@ pub(crate) fn chain_of(chain: &Chain, family: Family) -> Option<object::Chain> {
                 " -m limit --limit {LOG_PER_MINUTE}/minute --limit-burst {LOG_PER_MINUTE}"
             );
         }
-        object::Rule::new(
-            &matches,
-            &format!("-j {}", action(&rule.action, family)),
-            &rule.comment,
-        )
+        object::Rule::new(&matches, &target(&rule.action, family), &rule.comment)
     });
     Some(object::Chain {
         name: ChainName::new(chain.name.as_str()).ok()?,
@@ -214,6 +210,13 @@ fn icmp(kind: IcmpType, family: Family) -> String {
     }
 }
 
+fn target(goal: &Action, family: Family) -> String {
+    match goal {
+        Action::Goto(chain) => format!("-g {chain}"),
+        goal => format!("-j {}", action(goal, family)),
+    }
+}
+
 fn action(action: &Action, family: Family) -> String {
     match action {
         Action::Accept => "ACCEPT".to_owned(),
@@ -225,7 +228,7 @@ fn action(action: &Action, family: Family) -> String {
         },
         Action::RejectReset => "REJECT --reject-with tcp-reset".to_owned(),
         Action::SourceNat(address) => format!("SNAT --to-source {address} --random-fully"),
-        Action::Jump(chain) => chain.to_string(),
+        Action::Jump(chain) | Action::Goto(chain) => chain.to_string(),
         Action::Dispatch(dispatch) => dispatch.name.to_string(),
         Action::Log(prefix) => format!("NFLOG --nflog-group {LOG_GROUP} --nflog-prefix {prefix}"),
     }

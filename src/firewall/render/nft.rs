@@ -220,6 +220,7 @@ fn action(action: &Action, family: Family, exprs: &mut Vec<Expr>) -> Result<(), 
         Action::RejectPort => exprs.push(Expr::Reject(Reject::PortUnreachable)),
         Action::RejectReset => exprs.push(Expr::Reject(Reject::TcpReset)),
         Action::Jump(to) => exprs.push(Expr::jump(name(*to, family)?)),
+        Action::Goto(to) => exprs.push(Expr::Verdict(Verdict::Goto(name(*to, family)?))),
         Action::Dispatch(dispatch) => exprs.push(Expr::VerdictMap {
             key: vec![Field::Address(family, side(dispatch.direction))],
             map: name(dispatch.name, family)?,

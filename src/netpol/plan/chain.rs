@@ -9,6 +9,7 @@ use crate::firewall::{
 };
 use crate::net::{Family, Protocol};
 use crate::netpol::plan::Flow;
+use crate::netpol::plan::branches::{self, Branches, Ports, Ranged};
 use crate::netpol::plan::content::Content;
 use crate::netpol::plan::names::Text;
 use crate::netpol::plan::peers::{PeerKey, Shape, Sink};
@@ -21,8 +22,8 @@ pub(super) struct Built {
     flow: Flow,
     open: bool,
     everyone: Vec<(Protocol, u16, u16)>,
-    /// Sets of pods, with what else a packet must be.
-    pods: BTreeMap<SetDef, Option<Match>>,
+    /// Sets of pods, with the ports on which alone they count.
+    pods: BTreeMap<SetDef, Option<(Protocol, Ports)>>,
     pub(super) sinks: Vec<(PeerKey, Sink)>,
     blocks: Vec<BlockSet>,
 }
@@ -30,7 +31,7 @@ pub(super) struct Built {
 #[derive(Debug)]
 struct BlockSet {
     def: SetDef,
-    and: Option<Match>,
+    on: Option<(Protocol, Ports)>,
     members: Vec<Member>,
 }
 
@@ -93,14 +94,14 @@ impl Built {
             };
             self.blocks.push(BlockSet {
                 def: self.def(&part, kind),
-                and: range(*atom),
+                on: range(*atom),
                 members: prefixes.map(Member::Prefix).collect(),
             });
         }
         if !by_port.is_empty() {
             self.blocks.push(BlockSet {
                 def: self.def("blocks by port", SetKind::PrefixPort),
-                and: None,
+                on: None,
                 members: by_port,
             });
         }
@@ -137,37 +138,60 @@ impl Built {
         })
     }
 
-    pub(super) fn chain(&self, family: Family, log_drops: bool) -> Chain {
-        let mut rules = Vec::new();
-        let flow = self.flow;
+    /// The chain of one family first, and behind it those that branch off from it.
+    pub(super) fn chains(&self, family: Family, log_drops: bool) -> Vec<Chain> {
         if self.open {
-            rules.push(returns(Vec::new(), flow, "everything"));
-            return self.with(rules);
+            let rules = vec![returns(Vec::new(), self.flow, "everything")];
+            return vec![self.with(rules)];
         }
-        for (protocol, low, high) in &self.everyone {
-            let ports = Match::Ports(*protocol, *low, *high);
-            rules.push(returns(vec![ports], flow, "everybody, these ports"));
+        let (mut rules, mut ranged) = (Vec::new(), self.everyone());
+        if ranged.len() <= branches::FEW {
+            // Before any set is asked.
+            let everyone = std::mem::take(&mut ranged).into_iter();
+            rules.extend(everyone.map(|one| one.alone(one.ports)));
         }
-        for (set, and) in &self.pods {
-            let says = match (set.kind, and) {
-                (SetKind::AddressPort, _) => "pods, their ports",
-                (_, Some(_)) => "pods, these ports",
-                (_, None) => "pods",
-            };
-            rules.push(returns(self.in_set(*set, and.as_ref()), flow, says));
-        }
-        let blocks: BTreeSet<SetDef> = self.block_members(family).map(|(set, _)| set).collect();
-        for set in self.blocks.iter().filter(|set| blocks.contains(&set.def)) {
-            let says = match (set.def.kind, &set.and) {
-                (SetKind::PrefixPort, _) => "blocks, their ports",
-                (_, Some(_)) => "blocks, these ports",
-                (_, None) => "blocks",
-            };
-            rules.push(returns(self.in_set(set.def, set.and.as_ref()), flow, says));
+        let pods = self.pods.iter().map(|(set, on)| (*set, on, "pods"));
+        let filled: BTreeSet<SetDef> = self.block_members(family).map(|(set, _)| set).collect();
+        let blocks = self.blocks.iter().filter(|set| filled.contains(&set.def));
+        let blocks = blocks.map(|set| (set.def, &set.on, "blocks"));
+        for (set, on, who) in pods.chain(blocks) {
+            let matches = vec![self.in_set(set)];
+            let says = |ports| format!("{who}{ports}");
+            match (on, set.kind) {
+                (Some((protocol, ports)), _) => ranged.push(Ranged {
+                    protocol: *protocol,
+                    ports: *ports,
+                    matches,
+                    comment: comment(self.flow, &says(", these ports")),
+                }),
+                (None, SetKind::AddressPort | SetKind::PrefixPort) => {
+                    rules.push(returns(matches, self.flow, &says(", their ports")));
+                }
+                (None, _) => rules.push(returns(matches, self.flow, &says(""))),
+            }
         }
         let prefix = log_prefix(self.flow, self.name);
-        rules.extend(refusal(prefix.filter(|_| log_drops)));
-        self.with(rules)
+        let refusal: Vec<Rule> = refusal(prefix.filter(|_| log_drops)).collect();
+        let mut branches = Branches {
+            root: self.name,
+            refusal: &refusal,
+            chains: Vec::new(),
+        };
+        rules.extend(branches.lay(&ranged));
+        let branches = branches.chains;
+        rules.extend(refusal);
+        [self.with(rules)].into_iter().chain(branches).collect()
+    }
+
+    fn everyone(&self) -> Vec<Ranged> {
+        let ranges = self.everyone.iter();
+        let ranged = ranges.map(|(protocol, low, high)| Ranged {
+            protocol: *protocol,
+            ports: (*low, *high),
+            matches: Vec::new(),
+            comment: comment(self.flow, "everybody, these ports"),
+        });
+        ranged.collect()
     }
 
     fn with(&self, rules: Vec<Rule>) -> Chain {
@@ -178,7 +202,7 @@ impl Built {
         }
     }
 
-    fn in_set(&self, set: SetDef, and: Option<&Match>) -> Vec<Match> {
+    fn in_set(&self, set: SetDef) -> Match {
         use Direction::{Destination, Source};
         let directions: &[Direction] = match (set.kind, self.flow) {
             (SetKind::AddressPort | SetKind::PrefixPort, Flow::Ingress) => &[Source, Destination],
@@ -188,29 +212,32 @@ impl Built {
             (_, Flow::Ingress) => &[Source],
             (_, Flow::Egress) => &[Destination],
         };
-        let in_set = Match::InSet { set, directions };
-        [in_set].into_iter().chain(and.cloned()).collect()
+        Match::InSet { set, directions }
     }
 }
 
-/// What a packet must be besides being in the set of the atom.
-fn range(atom: Atom) -> Option<Match> {
+/// The ports a packet must be sent to besides being in the set of the atom.
+fn range(atom: Atom) -> Option<(Protocol, Ports)> {
     match atom {
-        Atom::Range(protocol, low, high) => Some(Match::Ports(protocol, low, high)),
+        Atom::Range(protocol, low, high) => Some((protocol, (low, high))),
         Atom::Everything | Atom::Port(..) => None,
     }
 }
 
-fn returns(matches: Vec<Match>, flow: Flow, says: &'static str) -> Rule {
+fn returns(matches: Vec<Match>, flow: Flow, says: &str) -> Rule {
+    Rule {
+        matches,
+        action: Action::Return,
+        comment: comment(flow, says),
+    }
+}
+
+fn comment(flow: Flow, says: &str) -> Cow<'static, str> {
     let way = match flow {
         Flow::Ingress => "from",
         Flow::Egress => "to",
     };
-    Rule {
-        matches,
-        action: Action::Return,
-        comment: Cow::Owned(format!("{}: {way} {says}", flow.name())),
-    }
+    Cow::Owned(format!("{}: {way} {says}", flow.name()))
 }
 
 /// What a logged packet is marked with: the direction that refused it, and where.

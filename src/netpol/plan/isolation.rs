@@ -35,6 +35,8 @@ struct Isolation {
 #[derive(Debug)]
 struct Standing {
     flow: Flow,
+    /// Its own of each family, and such as branch off.
+    chains: Vec<ChainKey>,
     sets: Vec<SetKey>,
     peers: BTreeSet<PeerKey>,
     isolations: BTreeSet<Arc<IsolationKey>>,
@@ -227,17 +229,25 @@ fn raise(
             .connect(&peer, sink, with.pods, with.namespaces, into);
         peers.insert(peer);
     }
+    let mut chains = Vec::new();
     for family in families {
         for (set, list) in built.block_members(family) {
             let set = SetKey::new(family, set);
             sets.push(set);
             list.into_iter().for_each(|member| members.add(set, member));
         }
-        let chain = Arc::new(built.chain(family, with.ground.log_drops));
-        with.wanted.chains.set(ChainKey { family, name }, chain);
+        for chain in built.chains(family, with.ground.log_drops) {
+            let key = ChainKey {
+                family,
+                name: chain.name,
+            };
+            with.wanted.chains.set(key, Arc::new(chain));
+            chains.push(key);
+        }
     }
     Standing {
         flow: content.flow,
+        chains,
         sets,
         peers,
         isolations: BTreeSet::from([Arc::clone(key)]),
@@ -252,7 +262,7 @@ fn raze(standing: &Standing, name: Name, with: &mut Materials<'_>) {
         with.wanted.members.drop_set(set);
         with.reasons.forget(set);
     }
-    for family in with.ground.families() {
-        with.wanted.chains.unset(&ChainKey { family, name });
+    for key in &standing.chains {
+        with.wanted.chains.unset(key);
     }
 }

@@ -12,6 +12,7 @@
 //! histories against a fresh plan.
 
 mod blocks;
+mod branches;
 mod chain;
 mod content;
 mod frame;

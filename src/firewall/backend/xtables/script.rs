@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::pods::PodSet;
 use super::{Names, rules, sets};
-use crate::firewall::{Member, Name, SetKey, Wanted};
+use crate::firewall::{Chain, Match, Member, Name, SERVED, SetKey, Wanted};
 use crate::kernel::ipset::Command;
 use crate::kernel::iptables::{Edit, Table, TableEdits};
 use crate::net::Family;
@@ -51,6 +52,17 @@ pub fn script(names: &Names, wanted: &Wanted, family: Family) -> String {
             let entries = members.iter().map(sets::entry).collect();
             let _ = writeln!(text, "{}", Command::Add(name, entries));
         }
+    }
+    let asks_ipvs = |chain: &Arc<Chain>| {
+        let mut conditions = chain.rules.iter().flat_map(|rule| &rule.matches);
+        conditions.any(|condition| *condition == Match::ServedByIpvs)
+    };
+    let mut own = wanted.chains.iter().filter(|(key, _)| key.family == family);
+    if own.any(|(_, chain)| asks_ipvs(chain))
+        && let Ok(served) = sets::definition(SERVED, family, 0)
+    {
+        // The service proxy's, where there is one.
+        let _ = writeln!(text, "{} -exist", Command::Create(served));
     }
     let mut edits = Vec::new();
     let mut chains: Vec<_> = wanted

@@ -1,3 +1,4 @@
+mod branches;
 mod parts;
 
 use super::*;
