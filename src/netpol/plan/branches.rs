@@ -2,8 +2,7 @@
 //!
 //! No set holds a range of ports beside addresses on both backends, so every range that differs
 //! needs a rule of its own. A few stand one after the other. More are cut into branches by port, as
-//! often as it takes: a packet meets at most [`WIDTH`] rules a level, and the ranges that hold its
-//! port. A branch is gone to, not jumped to: what it lets pass leaves the isolation at once, and
+//! often as it takes: a packet meets a few rules a level, and the ranges that hold its port. A branch is gone to, not jumped to: what it lets pass leaves the isolation at once, and
 //! what it does not it refuses itself.
 
 use std::borrow::Cow;
@@ -15,9 +14,11 @@ use crate::netpol::plan::names::Text;
 
 /// So many ranges stand one after the other.
 pub(super) const FEW: usize = 4;
-/// Branches of one chain. Eight to the sixth are more cuts than there can be, and nf_tables follows
+/// Branches of one chain. Four to the eighth are more cuts than there can be, and nf_tables follows
 /// no more than 16 chains one into the other.
-const WIDTH: usize = 8;
+const WIDTH: usize = 4;
+/// For so many ranges no chain branches off.
+const PAIR: usize = 2;
 
 /// Ports of one protocol, from the first to the last.
 pub(super) type Ports = (u16, u16);
@@ -99,15 +100,16 @@ impl Branches<'_> {
                 .filter(|one| one.ports.0 <= part.1 && part.0 <= one.ports.1)
                 .copied()
                 .collect();
-            match here.as_slice() {
-                [] => {}
-                [one] => rules.push(one.alone(common(one.ports, part))),
-                several => rules.push(Rule {
-                    matches: vec![Match::Ports(protocol, part.0, part.1)],
-                    action: Action::Goto(self.branch(protocol, part, several)),
-                    comment: "these ports".into(),
-                }),
+            if here.len() <= PAIR {
+                let here = here.iter();
+                rules.extend(here.map(|one| one.alone(common(one.ports, part))));
+                continue;
             }
+            rules.push(Rule {
+                matches: vec![Match::Ports(protocol, part.0, part.1)],
+                action: Action::Goto(self.branch(protocol, part, &here)),
+                comment: "these ports".into(),
+            });
         }
         rules
     }
