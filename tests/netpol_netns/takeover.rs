@@ -13,7 +13,8 @@ use kube_router::netpol::{Change, Flow, HostKernel, Kernel, Kind, Netpol, Plan, 
 
 use crate::driver::{Driver, PATIENCE};
 use crate::faults::{Picky, lines, variant};
-use crate::lab::{Joint, feed};
+use crate::lab::Joint;
+use crate::namespaces::feed;
 use crate::stage::{DB, HERE, OUT, TCP, UDP, WEB, no, on_both, yes};
 use crate::stream::under_probes;
 
