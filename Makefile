@@ -4,7 +4,7 @@
 #   make            build the program
 #   make demo       three nodes, a client and Services, live in a VM (Debian, as root)
 #   make test       every test, on this host, in namespaces and in a VM (Debian, as root)
-#   make bench      the planner's benches
+#   make bench      the benches; those of the kernel need root
 #   make deb        build and check the Debian package, into dist/
 #   make install    DESTDIR= PREFIX=
 #   make tools      install what the targets above need, by apt-get (as root)

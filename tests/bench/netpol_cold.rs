@@ -36,7 +36,7 @@ use namespaces::{can_measure, unshare};
 use policy_cluster::Cluster;
 use policy_load::{Shape, left, planned, program, ten_thousand_rules, tenants};
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 7;
 
 /// A tool with its input.
 type Call = (&'static str, &'static [&'static str], String);
