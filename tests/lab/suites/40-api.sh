@@ -1,6 +1,7 @@
 #!/bin/bash
 # The daemon on an API server: changes, two servers, an outage, faults, another
-# kubeconfig, broken objects, restarts. Needs test-apiserver in $LAB_IN/bin.
+# kubeconfig, broken objects, restarts, and network policy meanwhile. Needs
+# test-apiserver in $LAB_IN/bin.
 . "$LAB_IN/check.sh"
 . "$LAB_IN/netlab.sh"
 . "$LAB_IN/proxylab.sh"
@@ -52,6 +53,51 @@ marker() { # marker PORT: a Service that shows whether a change has arrived
 		spec: {clusterIP: 10.96.0.77, clusterIPs: [10.96.0.77], ports: [{port: $1}]}
 	X
 }
+pods() { # pods NAME...: those of n1, with their names as labels
+	local name
+	for name; do
+		cat <<-Y
+			apiVersion: v1
+			kind: Pod
+			metadata: {name: $name, namespace: truth, labels: {app: $name}}
+			spec: {nodeName: n1, containers: [{name: main}]}
+			status:
+			  phase: Running
+			  podIP: 10.244.1.1${name#n1p}
+			  podIPs: [{ip: 10.244.1.1${name#n1p}}, {ip: 'fd02:1::1${name#n1p}'}]
+			---
+		Y
+	done
+}
+policies() { # the second pod is closed to the pods of n3
+	cat <<-Y
+		apiVersion: v1
+		kind: Namespace
+		metadata: {name: truth}
+		---
+		apiVersion: networking.k8s.io/v1
+		kind: NetworkPolicy
+		metadata: {name: guard, namespace: truth}
+		spec:
+		  podSelector: {matchLabels: {app: n1p2}}
+		  ingress:
+		  - from:
+		    - ipBlock: {cidr: 0.0.0.0/0, except: [10.244.3.0/24]}
+		    - ipBlock: {cidr: '::/0', except: ['fd02:3::/64']}
+	Y
+}
+asked() { # asked CLIENT POD: by both families
+	echo "$(ask "$1" -t 10 "10.244.1.1${2#n1p}" 8080) $(ask "$1" -t 10 "fd02:1::1${2#n1p}" 8080)"
+}
+guarded() { # guarded WHEN: the policy is in force
+	is "$1: a policy refuses" "1x refused 1x refused" "$(asked n3p1 n1p2)"
+	is "$1: and lets pass" "1x n1p2 * 1x n1p2 *" "$(asked ext n1p2)"
+}
+rules() { # what the kernel holds of network policy
+	# The owner of a table is a process; the next one takes it over with its first change.
+	ns n1 nft list table inet kube-router-netpol | sed '/^\tflags /d; s/ *# .*//; s/{ *$/{/'
+}
+same_rules() { [[ $(rules) == "$programmed" ]]; }
 marked() { ns n1 ipvsadm -S -n | awk '$3 ~ /^10\.96\.0\.77:/ { sub(".*:", "", $3); print $3 }' | paste -sd' '; }
 
 stage "topology, API server, the daemon"
@@ -63,6 +109,7 @@ python3 "$LAB_IN/truth.py" manifests /run/lab/manifests
 mkdir -p /run/lab/api
 ok "test API server, TLS, on two addresses" api_start
 replace </run/lab/api/kubeconfig
+{ pods n1p1 n1p2; policies; } | apply
 cat >/run/lab/n1/config.toml <<X
 [node]
 name = "n1"
@@ -75,12 +122,17 @@ service_external_ip_range = ["203.0.113.0/24", "2001:db8:1::/64"]
 loadbalancer_ip_range = ["198.51.100.0/24", "2001:db8:2::/64"]
 [proxy]
 sync_period = "3s"
+[netpol]
+enabled = true
+backend = "nftables"
+default_deny = true
 [metrics]
 listen = "127.0.0.1:8080"
 X
 ok "configuration" "$KR" check-config /run/lab/n1/config.toml
 ok "ready" proxy_start n1
 is "answers" "1x n*p*" "$(web)"
+guarded "at first"
 is "nothing failed" 0 "$(proxy_metric n1 kube_router_controller_failures_total)"
 marker 80
 becomes 10 "a new object" 80 marked
@@ -112,6 +164,8 @@ let_in $SECOND
 
 stage "both go away for several sync periods"
 before=$(settled)
+programmed=$(rules)
+ok "rules stand" grep -q KUBE-ROUTER-FORWARD <<<"$programmed"
 cut_off $FIRST
 cut_off $SECOND
 becomes 20 "/readyz names the source" "Not ready *cluster: *Services: https://10.1.2.20?:6443*503" page readyz
@@ -122,6 +176,11 @@ while ((SECONDS - told_at < 12)); do
 	sleep 1
 done
 is "answers all the time" "1x n*p*" "$(web)"
+guarded "meanwhile"
+ok "a pod comes meanwhile" lab_pod n1 n1p3 13
+ok "it serves" lab_serve 8080 n1p3
+is "nobody reaches it" "1x refused 1x refused" "$(asked ext n1p3)"
+ok "the rules are as they were" same_rules
 ok "the kernel is as it was" same
 is "the log says so" "*not watching, the last objects stay*" "$(told 'not watching')"
 ip -n n1 addr del 203.0.113.3/32 dev kube-dummy-if
