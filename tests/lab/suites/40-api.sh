@@ -208,6 +208,7 @@ for kind in garbage gone goneEvent reset truncate status stall silent mute slow;
 	marker $port
 	becomes 40 "$kind: a change comes when it is over" $port marked
 	becomes 40 "$kind: ready" "OK 200" page readyz
+	is "$kind: a policy refuses" "1x refused 1x refused" "$(asked n3p1 n1p2)"
 done
 control POST /compact >/dev/null
 fault '{"kind": "gone", "verb": "watch", "times": 3}'
@@ -309,12 +310,26 @@ echo $! >/run/lab/n1/pid
 becomes 20 "not ready, and says what it waits for" "Not ready *cluster*503" page readyz
 sleep 5
 is "answers by what the last one left" "1x n*p*" "$(web)"
+guarded "by what the last one left"
+is "a pod that nobody knows stays closed" "1x refused 1x refused" "$(asked ext n1p3)"
+kill -KILL "$(</run/lab/n1/pid)"
+wait "$(</run/lab/n1/pid)"
+guarded "killed"
+ip netns exec n1 "$KR" run --config /run/lab/n1/config.toml >>"$log" 2>&1 &
+echo $! >/run/lab/n1/pid
+becomes 20 "once more" "Not ready *cluster*503" page readyz
+guarded "once more"
+ok "the rules are as they were" same_rules
 ok "the kernel is as it was" same
 let_in $FIRST
 let_in $SECOND
 becomes 30 "ready when it comes" "OK 200" page readyz
 is "changes made" 0 "$(changes)"
+ok "the rules are as they were" same_rules
 ok "the kernel is as it was" same
+pods n1p3 | apply
+becomes 20 "the pod is known: open" "1x n1p3 * 1x n1p3 *" asked ext n1p3
+guarded "at last"
 is "no panic" 0 "$(grep -c panic "$log")"
 if ((lab_failed)); then grep -v DEBUG "$log" | tail -n 40; fi
 ok "stops" proxy_stop n1
