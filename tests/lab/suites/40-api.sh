@@ -106,10 +106,11 @@ ok "pods serve on 8080" lab_serve 8080 n1p1 n1p2 n2p1 n2p2 n3p1
 lab_client api 2 200
 ip -n api addr add $SECOND/24 dev eth0
 python3 "$LAB_IN/truth.py" manifests /run/lab/manifests
+# In the files, so that a server started anew has them too.
+{ pods n1p1 n1p2; policies; } >/run/lab/manifests/policy.yaml
 mkdir -p /run/lab/api
 ok "test API server, TLS, on two addresses" api_start
 replace </run/lab/api/kubeconfig
-{ pods n1p1 n1p2; policies; } | apply
 cat >/run/lab/n1/config.toml <<X
 [node]
 name = "n1"
