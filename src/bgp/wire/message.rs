@@ -1,5 +1,6 @@
 //! The five messages and their types.
 
+use super::codec::MessageLimit;
 use super::notification::Notification;
 use super::open::Open;
 use super::route_refresh::RouteRefresh;
@@ -63,6 +64,17 @@ impl MessageType {
             4 => Some(Self::Keepalive),
             5 => Some(Self::RouteRefresh),
             _ => None,
+        }
+    }
+
+    /// Whether a message of so many octets, header included, can be of this type at all (RFC 4271
+    /// section 6.1); the upper limit is the session's.
+    pub(super) fn allows(self, length: usize) -> bool {
+        match self {
+            Self::Open => (29..=MessageLimit::Standard.octets()).contains(&length),
+            Self::Update | Self::RouteRefresh => length >= 23,
+            Self::Notification => length >= 21,
+            Self::Keepalive => length == 19,
         }
     }
 }

@@ -4,7 +4,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::capability::{AddPathMode, Capability, GracefulRestart, LongLivedFamily};
+use super::error::{DecodeError, DecodeErrorKind, EncodeError};
 use super::family::AddressFamily;
+use super::reader::Reader;
+use super::{AS_TRANS, VERSION};
 use crate::net::Family;
 
 /// One side's OPEN.
@@ -139,4 +142,117 @@ impl Open {
             _ => false,
         })
     }
+}
+
+/// The optional parameter that holds capabilities (RFC 5492).
+const CAPABILITIES: u8 = 2;
+/// In place of a first parameter's type: lengths of 16 bits follow (RFC 9072).
+const EXTENDED: u8 = 255;
+
+// === wire form ===
+
+impl Open {
+    /// Reads the body; `start` is its distance from the start of the message.
+    pub(super) fn decode(body: &[u8], start: usize) -> Result<Self, DecodeError> {
+        let wrong = |at, kind| DecodeError::new(start + at, kind);
+        let cut = || wrong(0, DecodeErrorKind::OptionalParameters);
+        let mut reader = Reader::new(body);
+        let version = reader.u8().ok_or_else(cut)?;
+        if version != VERSION {
+            return Err(wrong(0, DecodeErrorKind::Version(version)));
+        }
+        let short_as = reader.u16().ok_or_else(cut)?;
+        let seconds = reader.u16().ok_or_else(cut)?;
+        let router_id = Ipv4Addr::from_bits(reader.u32().ok_or_else(cut)?);
+        let hold_time = HoldTime::from_secs(seconds)
+            .ok_or_else(|| wrong(3, DecodeErrorKind::HoldTime(seconds)))?;
+        if router_id.is_unspecified() {
+            return Err(wrong(5, DecodeErrorKind::Identifier));
+        }
+        let capabilities = parameters(reader.rest()).map_err(|kind| wrong(9, kind))?;
+        let mut open = Self {
+            asn: short_as.into(),
+            hold_time,
+            router_id,
+            capabilities,
+        };
+        open.asn = open.four_octet_as().unwrap_or(open.asn);
+        if short_as == 0 || open.asn == 0 {
+            return Err(wrong(1, DecodeErrorKind::AsZero));
+        }
+        Ok(open)
+    }
+
+    /// Appends the body: all capabilities in one parameter, in the form of RFC 9072 only where
+    /// they don't fit otherwise.
+    pub(super) fn encode(&self, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let mut capabilities = Vec::new();
+        for capability in &self.capabilities {
+            capability.encode(&mut capabilities)?;
+        }
+        into.push(VERSION);
+        into.extend(u16::try_from(self.asn).unwrap_or(AS_TRANS).to_be_bytes());
+        into.extend(self.hold_time.as_secs().to_be_bytes());
+        into.extend(self.router_id.octets());
+        let length = capabilities.len();
+        match u8::try_from(length) {
+            Ok(0) => into.push(0),
+            Ok(short @ ..=252) => into.extend([short + 2, CAPABILITIES, short]),
+            _ => {
+                let too_long = |_| EncodeError::TooLong {
+                    length,
+                    limit: 4096,
+                };
+                let long = u16::try_from(length).map_err(too_long)?;
+                into.extend([EXTENDED, EXTENDED]);
+                into.extend(long.saturating_add(3).to_be_bytes());
+                into.push(CAPABILITIES);
+                into.extend(long.to_be_bytes());
+            }
+        }
+        into.extend(capabilities);
+        Ok(())
+    }
+}
+
+/// Reads the optional parameters from their length on.
+fn parameters(field: &[u8]) -> Result<Vec<Capability>, DecodeErrorKind> {
+    const CUT: DecodeErrorKind = DecodeErrorKind::OptionalParameters;
+    let mut reader = Reader::new(field);
+    let length = reader.u8().ok_or(CUT)?;
+    let extended = length > 0 && reader.rest().first() == Some(&EXTENDED);
+    let length = if extended {
+        reader.u8().ok_or(CUT)?;
+        reader.u16().ok_or(CUT)?
+    } else {
+        length.into()
+    };
+    if reader.rest().len() != usize::from(length) {
+        return Err(CUT);
+    }
+    let mut found = Vec::new();
+    while let Some(kind) = reader.u8() {
+        let length = if extended {
+            reader.u16()
+        } else {
+            reader.u8().map(u16::from)
+        };
+        let value = reader.take(length.ok_or(CUT)?.into()).ok_or(CUT)?;
+        if kind != CAPABILITIES {
+            return Err(DecodeErrorKind::OptionalParameter(kind));
+        }
+        capabilities(value, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn capabilities(value: &[u8], found: &mut Vec<Capability>) -> Result<(), DecodeErrorKind> {
+    const CUT: DecodeErrorKind = DecodeErrorKind::Capability;
+    let mut reader = Reader::new(value);
+    while let Some(code) = reader.u8() {
+        let length = reader.u8().ok_or(CUT)?;
+        let value = reader.take(length.into()).ok_or(CUT)?;
+        found.push(Capability::decode(code, value).ok_or(CUT)?);
+    }
+    Ok(())
 }

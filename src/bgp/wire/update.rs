@@ -6,6 +6,7 @@ use super::as_path::AsPathError;
 use super::attribute::{AttributeCode, Attributes, NextHop};
 use super::family::AddressFamily;
 use super::nlri::NlriList;
+use super::reader::Reader;
 use crate::net::Family;
 
 /// The three fields of an UPDATE, delimited and no more.
@@ -113,6 +114,34 @@ pub enum FaultKind {
     PrefixOverrun,
     #[error("{0} was not negotiated")]
     Family(AddressFamily),
+}
+
+// === impl ParsedUpdate ===
+
+impl ParsedUpdate {
+    /// `None` if the lengths exceed the body.
+    pub(super) fn decode(body: &Bytes) -> Option<Self> {
+        let mut reader = Reader::new(body);
+        let length = reader.u16()?;
+        let withdrawn = reader.take(length.into())?;
+        let length = reader.u16()?;
+        let attributes = reader.take(length.into())?;
+        Some(Self {
+            withdrawn: body.slice_ref(withdrawn),
+            attributes: body.slice_ref(attributes),
+            announced: body.slice_ref(reader.rest()),
+        })
+    }
+
+    /// Fields that are too long make the message too long, which its frame refuses.
+    pub(super) fn encode(&self, into: &mut Vec<u8>) {
+        for field in [&self.withdrawn, &self.attributes] {
+            let length = u16::try_from(field.len()).unwrap_or(u16::MAX);
+            into.extend(length.to_be_bytes());
+            into.extend_from_slice(field);
+        }
+        into.extend_from_slice(&self.announced);
+    }
 }
 
 // === impl Update ===

@@ -3,6 +3,9 @@
 //! One of ours whose value is malformed is kept as [`Capability::Unknown`], that is, it counts as
 //! not sent; only the AS number of four octets has to be right, for it names the peer.
 
+mod decode;
+mod encode;
+
 use super::family::{AddressFamily, Afi};
 
 /// One capability.
@@ -108,6 +111,23 @@ impl AddPathMode {
     #[must_use]
     pub fn sends(self) -> bool {
         self != Self::Receive
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Self::Receive => 1,
+            Self::Send => 2,
+            Self::Both => 3,
+        }
+    }
+
+    fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Receive),
+            2 => Some(Self::Send),
+            3 => Some(Self::Both),
+            _ => None,
+        }
     }
 }
 
