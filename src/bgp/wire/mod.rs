@@ -26,6 +26,7 @@
 //! +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //! ```
 
+mod as4;
 mod as_path;
 mod attribute;
 mod capability;
@@ -40,11 +41,13 @@ mod open;
 mod reader;
 mod route_refresh;
 mod update;
+mod validate;
+mod writer;
 
 pub use as_path::{AsPath, AsPathError, Segment, SegmentKind};
 pub use attribute::{
     Aggregator, AttributeCode, AttributeFlags, Attributes, Community, ExtendedCommunity,
-    LargeCommunity, NextHop, Origin, PathAttribute, UnknownAttribute,
+    LargeCommunity, NextHop, Origin, PartialBits, PathAttribute, UnknownAttribute,
 };
 pub use capability::{
     AddPathFamily, AddPathMode, Capability, ExtendedNextHop, Fqdn, GracefulFamily, GracefulRestart,
@@ -63,6 +66,11 @@ pub use notification::{
 pub use open::{HoldTime, Open};
 pub use route_refresh::{RefreshSubtype, RouteRefresh};
 pub use update::{Announcement, AttributeFault, FaultAction, FaultKind, ParsedUpdate, Update};
+pub use validate::validate;
+pub use writer::UpdateWriter;
+
+#[cfg(test)]
+mod tests;
 
 /// Stands for an AS number of four octets where only two fit (RFC 6793 section 9).
 pub const AS_TRANS: u16 = 23456;

@@ -6,6 +6,7 @@ use super::as_path::AsPathError;
 use super::attribute::{AttributeCode, Attributes, NextHop};
 use super::family::AddressFamily;
 use super::nlri::NlriList;
+use super::notification::{Notification, UpdateSubcode};
 use super::reader::Reader;
 use crate::net::Family;
 
@@ -116,6 +117,9 @@ pub enum FaultKind {
     Family(AddressFamily),
 }
 
+/// What a NOTIFICATION of 4096 octets has room for.
+const MAX_DATA: usize = 4096 - 21;
+
 // === impl ParsedUpdate ===
 
 impl ParsedUpdate {
@@ -163,4 +167,35 @@ impl Update {
 impl AttributeFault {
     /// The reserved code 0 stands for the fields "withdrawn routes" and "NLRI".
     pub const FIELDS: AttributeCode = AttributeCode(0);
+
+    /// What the peer is told if the session ends for this (RFC 4271 section 6.3); the data is the
+    /// attribute where the RFC says so, cut to what fits a message that is not extended.
+    #[must_use]
+    pub fn notification(&self) -> Notification {
+        let subcode = match self.kind {
+            FaultKind::Overrun | FaultKind::Duplicate => UpdateSubcode::MalformedAttributeList,
+            FaultKind::UnrecognizedWellKnown => UpdateSubcode::UnrecognizedWellKnownAttribute,
+            FaultKind::Missing => UpdateSubcode::MissingWellKnownAttribute,
+            FaultKind::Flags(_) => UpdateSubcode::AttributeFlagsError,
+            FaultKind::Length(_) => UpdateSubcode::AttributeLengthError,
+            FaultKind::Origin(_) => UpdateSubcode::InvalidOriginAttribute,
+            FaultKind::NextHop(_) if self.code == AttributeCode::NEXT_HOP => {
+                UpdateSubcode::InvalidNextHopAttribute
+            }
+            FaultKind::AsPath(_)
+            | FaultKind::FirstAs { .. }
+            | FaultKind::Confederation
+            | FaultKind::AsZero => UpdateSubcode::MalformedAsPath,
+            FaultKind::PrefixLength(_) | FaultKind::PrefixOverrun if self.code == Self::FIELDS => {
+                UpdateSubcode::InvalidNetworkField
+            }
+            _ => UpdateSubcode::OptionalAttributeError,
+        };
+        let data = match subcode {
+            UpdateSubcode::MalformedAttributeList | UpdateSubcode::MalformedAsPath => Bytes::new(),
+            UpdateSubcode::MissingWellKnownAttribute => Bytes::copy_from_slice(&[self.code.0]),
+            _ => self.attribute.slice(..self.attribute.len().min(MAX_DATA)),
+        };
+        Notification::from(subcode).with_data(data)
+    }
 }

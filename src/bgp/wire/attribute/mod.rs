@@ -8,6 +8,8 @@
 //! ```
 
 mod community;
+mod decode;
+mod encode;
 mod set;
 mod value;
 
@@ -15,7 +17,9 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 pub use community::{Community, ExtendedCommunity, LargeCommunity};
-pub use set::Attributes;
+pub(super) use decode::RawAttribute;
+pub(super) use encode::encode_attributes;
+pub use set::{Attributes, PartialBits};
 pub use value::{Aggregator, NextHop, Origin, UnknownAttribute};
 
 use super::as_path::AsPath;
@@ -123,6 +127,31 @@ impl fmt::Display for AttributeCode {
     }
 }
 
+// === impl PathAttribute ===
+
+impl PathAttribute {
+    #[must_use]
+    pub fn code(&self) -> AttributeCode {
+        match self {
+            Self::Origin(_) => AttributeCode::ORIGIN,
+            Self::AsPath(_) => AttributeCode::AS_PATH,
+            Self::NextHop(_) => AttributeCode::NEXT_HOP,
+            Self::MultiExitDisc(_) => AttributeCode::MULTI_EXIT_DISC,
+            Self::LocalPref(_) => AttributeCode::LOCAL_PREF,
+            Self::AtomicAggregate => AttributeCode::ATOMIC_AGGREGATE,
+            Self::Aggregator(_) => AttributeCode::AGGREGATOR,
+            Self::Communities(_) => AttributeCode::COMMUNITIES,
+            Self::OriginatorId(_) => AttributeCode::ORIGINATOR_ID,
+            Self::ClusterList(_) => AttributeCode::CLUSTER_LIST,
+            Self::ExtendedCommunities(_) => AttributeCode::EXTENDED_COMMUNITIES,
+            Self::As4Path(_) => AttributeCode::AS4_PATH,
+            Self::As4Aggregator(_) => AttributeCode::AS4_AGGREGATOR,
+            Self::LargeCommunities(_) => AttributeCode::LARGE_COMMUNITIES,
+            Self::Unknown(unknown) => unknown.code,
+        }
+    }
+}
+
 // === impl AttributeFlags ===
 
 impl AttributeFlags {
@@ -167,9 +196,9 @@ impl AttributeFlags {
     }
 }
 
-/// The value of MP_REACH_NLRI without its prefixes; families that are not ours have been dropped.
+/// The value of MP_REACH_NLRI or MP_UNREACH_NLRI, its parts delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct MpHeader<'a> {
+pub(super) struct MpReach<'a> {
     pub(super) family: AddressFamily,
     pub(super) next_hop: &'a [u8],
     pub(super) nlri: &'a [u8],

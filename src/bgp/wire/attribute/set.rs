@@ -38,6 +38,13 @@ pub struct Attributes {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct PartialBits(u8);
 
+// === impl Attributes ===
+
+impl Attributes {
+    /// What an internal peer's route has that came without LOCAL_PREF.
+    pub const DEFAULT_LOCAL_PREF: u32 = 100;
+}
+
 // === impl PartialBits ===
 
 impl PartialBits {
