@@ -147,13 +147,14 @@ impl fmt::Debug for NlriList {
 impl Iterator for NlriIter<'_> {
     type Item = Nlri;
 
+    #[inline]
     fn next(&mut self) -> Option<Nlri> {
         let path_id = if self.add_path { self.reader.u32()? } else { 0 };
         let bits = self.reader.u8()?;
-        let octets = self.reader.take(usize::from(bits.div_ceil(8)))?;
+        let octets = usize::from(bits.div_ceil(8));
         let prefix = match self.family {
-            Family::V4 => v4(octets, bits)?,
-            Family::V6 => v6(octets, bits)?,
+            Family::V4 => v4(self.reader.padded(octets)?, bits)?,
+            Family::V6 => v6(self.reader.padded(octets)?, bits)?,
         };
         Some(Nlri { prefix, path_id })
     }
@@ -176,22 +177,16 @@ fn check(family: Family, add_path: bool, bytes: &[u8]) -> Result<(), NlriError> 
     Ok(())
 }
 
-fn v4(octets: &[u8], bits: u8) -> Option<Prefix> {
-    let mut address = [0; 4];
-    address.get_mut(..octets.len())?.copy_from_slice(octets);
-    let mask = u32::MAX
-        .checked_shl(32_u32.saturating_sub(bits.into()))
-        .unwrap_or(0);
-    let address = Ipv4Addr::from_bits(u32::from_be_bytes(address) & mask);
+#[inline]
+fn v4(octets: [u8; 4], bits: u8) -> Option<Prefix> {
+    let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits.into()));
+    let address = Ipv4Addr::from_bits(u32::from_be_bytes(octets) & mask.unwrap_or(0));
     Some(Prefix::V4(ipnet::Ipv4Net::new(address, bits).ok()?))
 }
 
-fn v6(octets: &[u8], bits: u8) -> Option<Prefix> {
-    let mut address = [0; 16];
-    address.get_mut(..octets.len())?.copy_from_slice(octets);
-    let mask = u128::MAX
-        .checked_shl(128_u32.saturating_sub(bits.into()))
-        .unwrap_or(0);
-    let address = Ipv6Addr::from_bits(u128::from_be_bytes(address) & mask);
+#[inline]
+fn v6(octets: [u8; 16], bits: u8) -> Option<Prefix> {
+    let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits.into()));
+    let address = Ipv6Addr::from_bits(u128::from_be_bytes(octets) & mask.unwrap_or(0));
     Some(Prefix::V6(ipnet::Ipv6Net::new(address, bits).ok()?))
 }

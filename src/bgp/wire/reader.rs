@@ -21,27 +21,49 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
+    #[inline]
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.rest.split_first_chunk::<N>()?;
         self.rest = rest;
         Some(*head)
     }
 
+    #[inline]
     pub(super) fn u8(&mut self) -> Option<u8> {
         self.array().map(|[byte]| byte)
     }
 
+    #[inline]
     pub(super) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
 
+    #[inline]
     pub(super) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
 
+    #[inline]
     pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (head, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
         Some(head)
+    }
+
+    /// The next `length` octets at the head of N, what is behind them being of no meaning: that
+    /// saves a copy of varying length where the field goes on, as it does in a list of prefixes.
+    #[inline]
+    pub(super) fn padded<const N: usize>(&mut self, length: usize) -> Option<[u8; N]> {
+        let (head, rest) = self.rest.split_at_checked(length)?;
+        let octets = match self.rest.first_chunk::<N>() {
+            Some(octets) => *octets,
+            None => {
+                let mut octets = [0; N];
+                octets.get_mut(..length)?.copy_from_slice(head);
+                octets
+            }
+        };
+        self.rest = rest;
+        Some(octets)
     }
 }
