@@ -192,6 +192,12 @@ pub(super) fn put_u16(into: &mut [u8], at: usize, value: u16) {
     }
 }
 
+/// As much of the text as fits into so many octets.
+pub(super) fn cut(text: &str, limit: usize) -> &str {
+    let mut ends = (0..=limit.min(text.len())).rev();
+    ends.find_map(|end| text.get(..end)).unwrap_or("")
+}
+
 fn notification(body: &Bytes) -> Notification {
     let mut reader = Reader::new(body);
     Notification {

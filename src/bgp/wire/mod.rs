@@ -6,8 +6,8 @@
 //!  Message ─► Codec::encode ─► bytes          prefixes that share attributes ─► UpdateWriter ─► bytes
 //! ```
 //!
-//! - What comes from outside never panics and never costs more memory than its own length: values
-//!   are sub-slices of the frame, and a bad attribute can't shift the next one.
+//! - What comes from outside never panics and never costs memory beyond a small multiple of its own
+//!   length: fields are slices of the frame, and a bad attribute can't shift the next one.
 //! - [`validate`] gives every fault its verdict by RFC 7606. What it lets through is well formed:
 //!   prefixes are masked and not over-long, AS paths have four octets per AS on every session.
 //! - Nothing is guessed from the bytes: what was negotiated is passed in ([`Negotiated`]).

@@ -7,6 +7,8 @@ use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::codec::cut;
+
 /// The last message of a session. `code` and `subcode` are as on the wire; the typed view is
 /// [`Notification::error`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -169,7 +171,7 @@ impl Notification {
         if text.is_empty() || !cease.may_have_text() {
             return cease;
         }
-        let text = text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or("");
+        let text = cut(text, MAX_TEXT);
         let mut data = BytesMut::with_capacity(1 + text.len());
         data.put_u8(u8::try_from(text.len()).unwrap_or(0));
         data.put_slice(text.as_bytes());

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use super::as_path::{AsPath, SegmentKind};
 use super::as4::As4;
 use super::attribute::{
-    AttributeCode, AttributeFlags, Attributes, MpReach, NextHop, PathAttribute, RawAttribute,
+    AttributeCode, AttributeCodes, AttributeFlags, Attributes, MpReach, NextHop, PathAttribute,
+    RawAttribute,
 };
 use super::negotiated::{FamilyTerms, Negotiated, PeerKind};
 use super::nlri::{NlriError, NlriList};
@@ -61,8 +62,8 @@ pub fn validate(parsed: &ParsedUpdate, terms: &Negotiated) -> Result<Update, Att
 struct Walk<'a> {
     parsed: &'a ParsedUpdate,
     terms: &'a Negotiated,
-    seen: Codes,
-    repeated: Codes,
+    seen: AttributeCodes,
+    repeated: AttributeCodes,
     attributes: Attributes,
     as4: As4,
     next_hop: Option<NextHop>,
@@ -75,34 +76,6 @@ struct Walk<'a> {
     faults: Vec<AttributeFault>,
 }
 
-/// A set of type codes.
-#[derive(Default)]
-struct Codes([u64; 4]);
-
-// === impl Codes ===
-
-impl Codes {
-    /// Whether it was not in there before.
-    fn insert(&mut self, code: AttributeCode) -> bool {
-        let bit = 1 << (code.0 % 64);
-        let word = self.0.get_mut(usize::from(code.0 / 64));
-        word.is_some_and(|word| {
-            let is_new = *word & bit == 0;
-            *word |= bit;
-            is_new
-        })
-    }
-
-    fn has(&self, code: AttributeCode) -> bool {
-        let word = self.0.get(usize::from(code.0 / 64));
-        word.is_some_and(|word| word & 1 << (code.0 % 64) != 0)
-    }
-
-    fn is_only(&self, code: AttributeCode) -> bool {
-        self.has(code) && self.0.iter().map(|word| word.count_ones()).sum::<u32>() == 1
-    }
-}
-
 // === impl Walk ===
 
 impl<'a> Walk<'a> {
@@ -110,8 +83,8 @@ impl<'a> Walk<'a> {
         Self {
             parsed,
             terms,
-            seen: Codes::default(),
-            repeated: Codes::default(),
+            seen: AttributeCodes::default(),
+            repeated: AttributeCodes::default(),
             attributes: Attributes::default(),
             as4: As4::default(),
             next_hop: None,

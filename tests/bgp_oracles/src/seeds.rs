@@ -10,7 +10,7 @@ use crate::net::{ByFamily, Family, Prefix};
 pub struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,7 +20,7 @@ impl Random {
 
     /// Below `limit`, which is not 0.
     pub fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
+        (self.number() % limit as u64) as usize
     }
 
     pub fn one_in(&mut self, n: usize) -> bool {
@@ -28,7 +28,7 @@ impl Random {
     }
 
     pub fn byte(&mut self) -> u8 {
-        self.next() as u8
+        self.number() as u8
     }
 
     fn list<T>(&mut self, most: usize, mut entry: impl FnMut(&mut Self) -> T) -> Vec<T> {
@@ -78,36 +78,36 @@ pub fn attributes(random: &mut Random, confederation: bool) -> Attributes {
     }
     segments.push((SegmentKind::Sequence, {
         let mut asns = vec![64512];
-        asns.extend(random.list(4, |random| random.next() as u32 | 1));
+        asns.extend(random.list(4, |random| random.number() as u32 | 1));
         asns
     }));
     if random.one_in(6) {
-        segments.push((SegmentKind::Set, vec![1, random.next() as u32 | 1]));
+        segments.push((SegmentKind::Set, vec![1, random.number() as u32 | 1]));
     }
-    let id = |random: &mut Random| Ipv4Addr::from(random.next() as u32);
+    let id = |random: &mut Random| Ipv4Addr::from(random.number() as u32);
     Attributes {
         origin: Origin::from_number(random.below(3) as u8).unwrap_or_default(),
         as_path: AsPath::from_segments(segments.iter().map(|(kind, asns)| (*kind, &asns[..]))),
-        multi_exit_disc: random.one_in(2).then(|| random.next() as u32),
-        local_pref: Some(random.next() as u32),
+        multi_exit_disc: random.one_in(2).then(|| random.number() as u32),
+        local_pref: Some(random.number() as u32),
         atomic_aggregate: random.one_in(8),
         aggregator: random.one_in(4).then(|| Aggregator {
-            asn: random.next() as u32 | 1,
+            asn: random.number() as u32 | 1,
             router_id: id(random),
         }),
-        communities: random.list(6, |random| Community(random.next() as u32)),
+        communities: random.list(6, |random| Community(random.number() as u32)),
         originator_id: random.one_in(4).then(|| id(random)),
         cluster_list: random.list(3, id),
         // Route targets alone: some others have words of their own in the oracles.
         extended_communities: random.list(3, |random| {
-            let [_, _, rest @ ..] = random.next().to_be_bytes();
+            let [_, _, rest @ ..] = random.number().to_be_bytes();
             let [a, b, c, d, e, f] = rest;
             ExtendedCommunity([0, 2, a, b, c, d, e, f])
         }),
         large_communities: random.list(3, |random| LargeCommunity {
-            global: random.next() as u32,
-            local1: random.next() as u32,
-            local2: random.next() as u32,
+            global: random.number() as u32,
+            local1: random.number() as u32,
+            local2: random.number() as u32,
         }),
         unknown: random
             .one_in(4)
@@ -122,19 +122,24 @@ pub fn attributes(random: &mut Random, confederation: bool) -> Attributes {
     }
 }
 
+/// Prefixes of unicast, now and then the default route.
 pub fn prefixes(random: &mut Random, family: Family, most: usize) -> Vec<Nlri> {
     let count = 1 + random.below(most);
     let host = usize::from(family.host_bits());
     (0..count)
         .map(|_| {
-            let bits = u128::from(random.next()) << 64 | u128::from(random.next());
+            let bits = u128::from(random.number()) << 64 | u128::from(random.number());
             let address = match family {
-                Family::V4 => Ipv4Addr::from((bits >> 96) as u32).into(),
-                Family::V6 => Ipv6Addr::from(bits).into(),
+                Family::V4 => Ipv4Addr::from((bits >> 96) as u32 >> 2 | 0x0b00_0000).into(),
+                Family::V6 => Ipv6Addr::from(bits >> 3 | 0x2000 << 112).into(),
             };
-            let length = random.below(host + 1) as u8;
-            let path_id = random.next() as u32;
-            let prefix = Prefix::new(address, length).expect("of its family");
+            let length = if random.one_in(40) {
+                0
+            } else {
+                8 + random.below(host - 7)
+            };
+            let path_id = random.number() as u32;
+            let prefix = Prefix::new(address, length as u8).expect("of its family");
             Nlri {
                 path_id,
                 ..Nlri::from(prefix)
@@ -149,10 +154,10 @@ pub fn next_hop(random: &mut Random, family: Family, terms: &Negotiated) -> Next
         return NextHop::V4(Ipv4Addr::new(192, 0, 2, random.byte()));
     }
     NextHop::V6 {
-        global: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, random.next() as u16),
+        global: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, random.number() as u16),
         link_local: random
             .one_in(3)
-            .then(|| Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, random.next() as u16)),
+            .then(|| Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, random.number() as u16)),
     }
 }
 

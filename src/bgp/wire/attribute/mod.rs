@@ -7,6 +7,7 @@
 //! +-+-+-+-+-+-+-+-+---------------+----------------------+----------
 //! ```
 
+mod codes;
 mod community;
 mod decode;
 mod encode;
@@ -16,6 +17,7 @@ mod value;
 use std::fmt;
 use std::net::Ipv4Addr;
 
+pub(super) use codes::AttributeCodes;
 pub use community::{Community, ExtendedCommunity, LargeCommunity};
 pub(super) use decode::RawAttribute;
 pub(super) use encode::encode_attributes;

@@ -1,6 +1,7 @@
 //! Capabilities as they are sent.
 
 use super::{Capability, Fqdn, GracefulRestart};
+use crate::bgp::wire::codec::cut;
 use crate::bgp::wire::error::EncodeError;
 use crate::bgp::wire::family::AddressFamily;
 
@@ -87,7 +88,7 @@ fn graceful_value(graceful: &GracefulRestart, into: &mut Vec<u8>) {
 /// Two names with their lengths; what goes beyond the length of a DNS label or name is cut.
 fn fqdn_value(fqdn: &Fqdn, into: &mut Vec<u8>) {
     for (name, limit) in [(&fqdn.host, 63), (&fqdn.domain, 189)] {
-        let name = name.get(..name.floor_char_boundary(limit)).unwrap_or("");
+        let name = cut(name, limit);
         into.push(u8::try_from(name.len()).unwrap_or(0));
         into.extend_from_slice(name.as_bytes());
     }
