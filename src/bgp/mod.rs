@@ -1,3 +1,4 @@
-//! The BGP speaker: bytes and messages so far, without sockets or clocks.
+//! The BGP speaker: bytes, messages and the state machine so far, without sockets or clocks.
 
+pub mod fsm;
 pub mod wire;
