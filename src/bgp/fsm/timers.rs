@@ -28,7 +28,11 @@ impl Backoff {
     pub fn delay(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         let wait = self.first.saturating_mul(1 << doublings);
-        wait.min(self.limit).max(Self::SHORTEST)
+        wait.max(Self::SHORTEST).min(self.longest())
+    }
+
+    pub(super) fn longest(&self) -> Duration {
+        self.limit.max(Self::SHORTEST)
     }
 }
 
@@ -39,7 +43,7 @@ impl Jitter {
         Self { state: seed }
     }
 
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -22,9 +22,7 @@ impl Peer {
     pub(super) fn dial(&mut self, turn: &mut Turn) {
         let id = ConnectionId::outgoing(self.next_serial);
         self.next_serial = self.next_serial.wrapping_add(1);
-        let wait = self
-            .jitter
-            .spread(self.config.connect_retry.delay(u32::MAX));
+        let wait = self.jitter.spread(self.config.connect_retry.longest());
         let until = after(turn.now, wait);
         self.mode = Mode::Running(Dial::Connecting { id, until });
         turn.actions.push(Action::Connect(id));
@@ -98,10 +96,13 @@ impl Peer {
     }
 
     /// A peer has one socket to connect with: a newer connection means that it has given up the
-    /// one before, whether TCP has told us or not.
+    /// one before, whether TCP has told us or not. Beside an established session there is room for
+    /// one more only.
     fn supersede(&mut self, turn: &mut Turn) {
+        let is_up = self.established().is_some();
         let older = self.sessions.iter().find(|session| {
-            session.id.direction == Direction::Incoming && session.state() != State::Established
+            session.state() != State::Established
+                && (is_up || session.id.direction == Direction::Incoming)
         });
         if let Some(id) = older.map(|session| session.id) {
             self.end(turn, id, Reason::Superseded);

@@ -26,8 +26,7 @@ pub struct Peer {
     config: PeerConfig,
     restart: Restart,
     mode: Mode,
-    /// At most two: one of each direction, or the established one and an incoming one. None unless
-    /// running.
+    /// At most two: one of each direction, or the established one and another. None unless running.
     sessions: Vec<Session>,
     helper: Helper,
     jitter: Jitter,

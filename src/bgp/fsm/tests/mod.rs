@@ -1,1 +1,10 @@
+mod bfd;
+mod collision;
+mod graceful;
+mod open;
+mod orders;
+mod sim;
 mod support;
+mod table;
+mod timers;
+mod walk;
