@@ -24,6 +24,8 @@
 //! - In Established the peer may still connect: it is heard out up to its OPEN, and refused as a
 //!   collision then, unless it says by the R bit that it has restarted (RFC 4724 section 5 drops
 //!   the old connection even before that OPEN, which lets late collisions tear down sessions).
+//! - Where no hold time was agreed on, that of the OPEN goes on until Established, or a peer that
+//!   falls silent in OpenConfirm would keep us there for ever.
 //! - A bad header in Established is answered with its own error rather than an FSM error.
 //!
 //! # BFD and graceful restart

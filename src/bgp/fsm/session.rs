@@ -182,8 +182,11 @@ impl Session {
 
     /// The connection stays: OpenSent becomes OpenConfirm.
     pub(super) fn confirm(&mut self, cx: &mut Context<'_>, terms: Box<Terms>) {
+        let has_hold_time = terms.negotiated.hold_time.as_duration().is_some();
         self.phase = Phase::OpenConfirm(terms);
-        self.restart_hold(cx.now);
+        if has_hold_time {
+            self.restart_hold(cx.now);
+        }
         self.send_keepalive(cx);
     }
 

@@ -89,6 +89,16 @@ fn without_a_hold_time_nothing_is_sent_and_nothing_expires() {
 }
 
 #[test]
+fn without_a_hold_time_a_peer_may_still_not_stop_half_way() {
+    let mut ours = our_config();
+    ours.hold_time = HoldTime::DISABLED;
+    let mut bench = Bench::new(ours, their_config());
+    bench.open_confirm();
+    assert_eq!(said(&bench.pass(secs(239))), "");
+    assert_eq!(said(&bench.jump(bench.now + secs(1))), "4/0 close");
+}
+
+#[test]
 fn a_peer_that_never_opens_is_given_up_after_four_minutes() {
     let mut bench = Bench::plain();
     bench.open_sent();

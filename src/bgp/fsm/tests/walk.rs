@@ -317,7 +317,11 @@ impl World {
                 assert!(waits || self.peer.config().passive, "stuck in {state}");
             }
             State::OpenSent => assert!(timers.hold.is_some() && timers.keepalive.is_none()),
-            State::OpenConfirm | State::Established => {
+            State::OpenConfirm => {
+                assert!(timers.hold.is_some());
+                assert!(timers.delay_open.is_none() && timers.idle_hold.is_none());
+            }
+            State::Established => {
                 assert_eq!(timers.hold.is_some(), timers.keepalive.is_some());
                 assert!(timers.delay_open.is_none() && timers.idle_hold.is_none());
             }
