@@ -24,6 +24,9 @@
 //! - In Established the peer may still connect: it is heard out up to its OPEN, and refused as a
 //!   collision then, unless it says by the R bit that it has restarted (RFC 4724 section 5 drops
 //!   the old connection even before that OPEN, which lets late collisions tear down sessions).
+//! - A collision is judged at the first OPEN if the other connection is in OpenSent (section 6.8
+//!   allows it), and an attempt under way is given up in OpenConfirm. Two speakers that start at
+//!   the same moment then never establish and lose a session.
 //! - Where no hold time was agreed on, that of the OPEN goes on until Established, or a peer that
 //!   falls silent in OpenConfirm would keep us there for ever.
 //! - A bad header in Established is answered with its own error rather than an FSM error.

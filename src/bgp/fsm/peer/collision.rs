@@ -19,21 +19,16 @@ pub(in crate::bgp::fsm) enum Verdict {
     KeepNew,
 }
 
-/// The other connection at the moment an OPEN came in on a new one.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::bgp::fsm) struct Existing {
-    pub(in crate::bgp::fsm) state: State,
-    pub(in crate::bgp::fsm) direction: Direction,
-}
-
-/// Judges the OPEN of a new connection while another one exists; `None` if there is no collision
-/// yet, because the other one's OPEN is still to come.
+/// Judges the OPEN of a new connection while another one is in the state `existing`; `None` if our
+/// own OPEN is not even out there.
 ///
 /// An established connection stays, but for one case: the new OPEN says that the peer has
 /// restarted, so the old connection is dead without TCP having noticed (RFC 4724 section 5). Of two
-/// that are not, that of the greater speaker stays, on both sides the same.
+/// that are not, that of the greater speaker stays, on both sides the same. The other one is judged
+/// in OpenSent already, as the RFC allows once the peer's identifier is known: waiting for its OPEN
+/// lets one side establish the connection that the other side is about to close.
 pub(in crate::bgp::fsm) fn collide(
-    existing: Existing,
+    existing: State,
     new: Direction,
     ours: Identity,
     theirs: Identity,
@@ -44,14 +39,11 @@ pub(in crate::bgp::fsm) fn collide(
     } else {
         Direction::Incoming
     };
-    match existing.state {
+    match existing {
         State::Established if has_restarted => Some(Verdict::KeepNew),
         State::Established => Some(Verdict::KeepExisting),
-        // Two of the same direction: the peer opened a newer one.
-        State::OpenConfirm if new == preferred || new == existing.direction => {
-            Some(Verdict::KeepNew)
-        }
-        State::OpenConfirm => Some(Verdict::KeepExisting),
+        State::OpenSent | State::OpenConfirm if new == preferred => Some(Verdict::KeepNew),
+        State::OpenSent | State::OpenConfirm => Some(Verdict::KeepExisting),
         _ => None,
     }
 }

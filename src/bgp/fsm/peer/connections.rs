@@ -1,6 +1,6 @@
 //! How connections begin: attempts, acceptance, collision, and the way to Established.
 
-use super::collision::{Existing, Identity, Verdict, collide};
+use super::collision::{Identity, Verdict, collide};
 use super::{Dial, Mode, Peer, Turn};
 use crate::bgp::fsm::event::{Action, ConnectionId, Direction, Reason};
 use crate::bgp::fsm::open::Terms;
@@ -128,7 +128,8 @@ impl Peer {
         self.sessions.push(session);
     }
 
-    /// An acceptable OPEN: it may collide with the other connection.
+    /// An acceptable OPEN: it may collide with the other connection. An attempt that goes on is
+    /// given up, or it would collide with this one in its turn.
     pub(super) fn opened(&mut self, turn: &mut Turn, id: ConnectionId, terms: Box<Terms>) {
         let ours = Identity {
             router_id: self.config.router_id,
@@ -144,12 +145,9 @@ impl Peer {
             .iter()
             .filter(|other| other.id != id)
             .find_map(|other| {
-                let existing = Existing {
-                    state: other.state(),
-                    direction: other.id.direction,
-                };
-                let verdict = collide(existing, id.direction, ours, theirs, has_restarted)?;
-                Some((other.id, existing.state, verdict))
+                let state = other.state();
+                let verdict = collide(state, id.direction, ours, theirs, has_restarted)?;
+                Some((other.id, state, verdict))
             });
         let dumped = Reason::Sent(CeaseSubcode::ConnectionCollisionResolution.into());
         match collision {
@@ -161,6 +159,7 @@ impl Peer {
             None => {}
         }
         self.retries = 0;
+        self.give_up_dial(turn);
         self.step(turn, id, |session, cx| {
             session.confirm(cx, terms);
             Outcome::Nothing
@@ -168,7 +167,6 @@ impl Peer {
     }
 
     pub(super) fn came_up(&mut self, turn: &mut Turn, id: ConnectionId) {
-        self.give_up_dial(turn);
         self.warned = ByFamily::default();
         let counters = &mut self.record.counters;
         counters.established = counters.established.saturating_add(1);

@@ -18,7 +18,7 @@ use crate::bgp::wire::{Message, Notification, RefreshSubtype, RouteRefresh};
 use crate::net::{ByFamily, Family};
 
 #[cfg(test)]
-pub(super) use collision::{Existing, Identity, Verdict, collide};
+pub(super) use collision::{Identity, Verdict, collide};
 
 /// The state machine of one peer. It is told what happens and when, and says what to do.
 #[derive(Debug, Clone)]

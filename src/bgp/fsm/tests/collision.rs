@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use super::support::{
     Bench, OUR_AS, OUR_ID, both_graceful, graceful, our_config, said, their_config,
 };
-use crate::bgp::fsm::peer::{Existing, Identity, Verdict, collide};
+use crate::bgp::fsm::peer::{Identity, Verdict, collide};
 use crate::bgp::fsm::{ConnectionId, Direction, Event, PeerAs, PeerConfig, Restart, State};
 use crate::bgp::wire::Message;
 use crate::net::ByFamily;
@@ -53,20 +53,13 @@ fn the_connection_of_the_greater_speaker_stays_unless_one_is_established() {
     for (name, ours, theirs, preferred) in speakers {
         for state in states {
             for (existing, new) in [(Outgoing, Incoming), (Incoming, Outgoing)] {
-                let verdict = collide(
-                    Existing {
-                        state,
-                        direction: existing,
-                    },
-                    new,
-                    ours,
-                    theirs,
-                    false,
-                );
+                let verdict = collide(state, new, ours, theirs, false);
                 let expected = match state {
                     State::Established => Some(Verdict::KeepExisting),
-                    State::OpenConfirm if new == preferred => Some(Verdict::KeepNew),
-                    State::OpenConfirm => Some(Verdict::KeepExisting),
+                    State::OpenSent | State::OpenConfirm if new == preferred => {
+                        Some(Verdict::KeepNew)
+                    }
+                    State::OpenSent | State::OpenConfirm => Some(Verdict::KeepExisting),
                     _ => None,
                 };
                 assert_eq!(verdict, expected, "{name}, {existing:?} in {state}");
@@ -92,13 +85,9 @@ fn both_sides_keep_the_same_connection() {
             ] {
                 let keeps = |existing: Direction, a, b| {
                     let new = other(existing);
-                    let existing = Existing {
-                        state: State::OpenConfirm,
-                        direction: existing,
-                    };
-                    match collide(existing, new, a, b, false) {
+                    match collide(State::OpenConfirm, new, a, b, false) {
                         Some(Verdict::KeepNew) => new,
-                        _ => existing.direction,
+                        _ => existing,
                     }
                 };
                 let here = keeps(at_ours, ours, theirs);
@@ -144,16 +133,19 @@ fn the_loser_is_closed_by_a_cease_without_hurting_the_other() {
                 Incoming => (incoming, outgoing),
             };
             let open = Message::Open(bench.their_open());
-            assert_eq!(said(&bench.message(one, open.clone())), "keepalive");
-            let actions = said(&bench.message(two, open));
+            // The first OPEN decides, on whichever connection it comes.
+            let actions = said(&bench.message(one, open.clone()));
             let (loser, expected) = match (keeps, first) {
-                (Outgoing, Outgoing) => (incoming, "6/7 close-in"),
-                (Outgoing, Incoming) => (incoming, "6/7 close-in keepalive"),
-                (Incoming, Incoming) => (outgoing, "6/7 close"),
-                (Incoming, Outgoing) => (outgoing, "6/7 close keepalive"),
+                (Outgoing, Outgoing) => (incoming, "6/7 close-in keepalive"),
+                (Outgoing, Incoming) => (incoming, "6/7 close-in"),
+                (Incoming, Incoming) => (outgoing, "6/7 close keepalive"),
+                (Incoming, Outgoing) => (outgoing, "6/7 close"),
             };
             assert_eq!(actions, expected, "{} keeps {keeps:?}", theirs.router_id);
             let winner = if loser == one { two } else { one };
+            if loser == one {
+                assert_eq!(said(&bench.message(winner, open)), "keepalive");
+            }
             assert_eq!(said(&bench.message(winner, Message::Keepalive)), "up");
             assert_eq!(bench.peer.established().map(|(id, _)| id), Some(winner));
             assert_eq!(said(&bench.message(loser, Message::Keepalive)), "");
@@ -215,13 +207,13 @@ fn a_newer_connection_of_the_peer_takes_the_place_of_one_that_is_not_established
 }
 
 #[test]
-fn an_attempt_under_way_is_given_up_once_the_peers_connection_is_established() {
+fn an_attempt_under_way_is_given_up_once_the_peers_open_was_accepted() {
     let mut bench = Bench::plain();
     let dialed = bench.connect();
     let (id, _) = bench.accept();
     let open = Message::Open(bench.their_open());
-    assert_eq!(said(&bench.message(id, open)), "keepalive");
-    assert_eq!(said(&bench.message(id, Message::Keepalive)), "close up");
+    assert_eq!(said(&bench.message(id, open)), "close keepalive");
+    assert_eq!(said(&bench.message(id, Message::Keepalive)), "up");
     assert_eq!(said(&bench.handle(Event::Connected(dialed))), "");
 }
 

@@ -154,7 +154,7 @@ fn a_peer_that_is_back_in_time_loses_only_what_it_does_not_tell_again() {
     let actions = bench.come_back(open);
     assert_eq!(
         (said(&actions), fates(&actions)),
-        ("keepalive close up".into(), String::new())
+        ("close keepalive up".into(), String::new())
     );
     assert_eq!(
         fates(&bench.handle(Event::EndOfRib(Family::V6))),
