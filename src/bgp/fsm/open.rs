@@ -42,7 +42,8 @@ pub struct PeerGraceful {
     pub restarting: bool,
     /// Both sides set the N bit (RFC 8538).
     pub notification: bool,
-    /// The families that are exchanged and restart gracefully.
+    /// The families that are exchanged and that the peer restarts gracefully; none if it is only a
+    /// helper.
     pub families: ByFamily<Option<GracefulTerms>>,
 }
 

@@ -136,7 +136,7 @@ impl Session {
             (Phase::Delayed { .. }, other) => {
                 Outcome::Ended(Reason::Premature(other.message_type()))
             }
-            (Phase::OpenConfirm(_), Message::Keepalive) => self.establish(cx),
+            (Phase::OpenConfirm(_), Message::Keepalive) => self.establish(cx.now),
             (Phase::Established(_), Message::Keepalive) => {
                 self.restart_hold(cx.now);
                 Outcome::Nothing
@@ -190,13 +190,13 @@ impl Session {
         self.send_keepalive(cx);
     }
 
-    fn establish(&mut self, cx: &mut Context<'_>) -> Outcome {
+    fn establish(&mut self, now: Instant) -> Outcome {
         let phase = std::mem::replace(&mut self.phase, Phase::OpenSent);
         if let Phase::OpenConfirm(terms) = phase {
             self.phase = Phase::Established(terms);
         }
-        self.restart_hold(cx.now);
-        self.written(cx.now);
+        self.restart_hold(now);
+        self.written(now);
         Outcome::Established
     }
 

@@ -54,8 +54,8 @@ impl<P: Ord> Restarting<P> {
         }
     }
 
-    /// A session is up: the peer owes the families of its graceful restart, unless it restarted,
-    /// too.
+    /// A session is up: the peer owes an End-of-RIB of every family that is exchanged if it knows
+    /// graceful restart at all, be it only as a helper, unless it restarted, too.
     pub fn up(&mut self, peer: &P, terms: &Terms) -> Vec<Released> {
         if let Some(owed) = self.awaited.get_mut(peer) {
             let waits = terms
@@ -63,7 +63,7 @@ impl<P: Ord> Restarting<P> {
                 .as_ref()
                 .is_some_and(|graceful| !graceful.restarting);
             for family in Family::ALL {
-                *owed.get_mut(family) &= waits && terms.graceful_family(family).is_some();
+                *owed.get_mut(family) &= waits && terms.negotiated.family(family).is_some();
             }
         }
         self.release()

@@ -415,6 +415,32 @@ fn peers_that_know_no_graceful_restart_or_restarted_too_are_not_waited_for() {
     assert_eq!(restarting.up(&"b", &too), RELEASED);
 }
 
+/// FRR's default: the capability without any family.
+#[test]
+fn a_peer_that_is_only_a_helper_is_waited_for_and_left_without_a_word() {
+    let (ours, theirs) = both_graceful(&graceful());
+    let mut bench = Bench::new(ours, theirs);
+    let id = bench.open_sent();
+    let mut open = bench.their_open();
+    for capability in &mut open.capabilities {
+        if let Capability::GracefulRestart(graceful) = capability {
+            graceful.families.clear();
+        }
+    }
+    bench.message(id, Message::Open(open));
+    bench.message(id, Message::Keepalive);
+    let (_, mut restarting) = deferral(&["helper"]);
+    assert!(
+        restarting
+            .up(&"helper", bench.peer.terms(id).unwrap())
+            .is_empty()
+    );
+    assert_eq!(restarting.end_of_rib(&"helper", Family::V4), RELEASED[..1]);
+    let actions = bench.handle(Event::Stop(Stop::Restart));
+    assert_eq!(said(&actions), "close down-gracefully");
+    assert_eq!(fates(&actions), "v4-drop v6-drop");
+}
+
 #[test]
 fn a_peer_that_never_comes_holds_the_others_up_to_the_deferral_time() {
     let (now, mut restarting) = deferral(&["a", "never"]);

@@ -284,7 +284,8 @@ fn an_open_that_is_none_gets_the_exact_notification() {
     let mut good = Vec::new();
     let open = Message::Open(their_config().open(&Restart::NONE));
     Codec::default().encode(&open, &mut good).unwrap();
-    let cases: [(usize, &[u8], (u8, u8, &[u8])); 7] = [
+    type Told<'a> = (u8, u8, &'a [u8]);
+    let cases: [(usize, &[u8], Told<'_>); 7] = [
         (0, &[0], (1, 1, &[])),
         (16, &[0, 18], (1, 2, &[0, 18])),
         (18, &[9], (1, 3, &[9])),

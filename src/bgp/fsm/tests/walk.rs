@@ -164,7 +164,7 @@ impl World {
 
     /// Mostly a live connection, sometimes one that is gone or never was.
     fn choose(&self, which: u8) -> ConnectionId {
-        let pool: Vec<_> = if which % 8 == 0 {
+        let pool: Vec<_> = if which.is_multiple_of(8) {
             self.gone.iter().copied().collect()
         } else {
             self.open.iter().copied().collect()
