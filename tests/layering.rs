@@ -32,6 +32,7 @@ const ROOMS: &[Row] = &[
     ("kernel::iptables", 1, "net"),
     ("kernel::sysctl", 1, ""),
     ("bgp::wire", 1, "net"),
+    ("bgp::fsm", 1, "net bgp::wire"),
     ("model", 2, "net delta kernel::ipvs::object"),
     ("config", 2, "net"),
     (
@@ -70,6 +71,7 @@ const WITHIN_A_LAYER: &[(&str, &str)] = &[
     ("kernel::conntrack", "kernel::netlink"),
     ("kernel::nft", "kernel::netlink"),
     ("kernel::nflog", "kernel::netlink"),
+    ("bgp::fsm", "bgp::wire"),
 ];
 
 /// What a pure file may not name: a path that starts or goes on so.

@@ -1,8 +1,11 @@
 mod bfd;
 mod collision;
 mod graceful;
+mod long_lived;
+mod negotiation;
 mod open;
 mod orders;
+mod restarting;
 mod sim;
 mod support;
 mod table;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::bgp::fsm::{
     Action, ConnectionId, Direction, Event, Fate, GracefulConfig, LongLivedConfig, Peer, PeerAs,
-    PeerConfig, Restart, State,
+    PeerConfig, Restart, State, Terms,
 };
 use crate::bgp::wire::{Message, Notification, Open, ParsedUpdate};
 use crate::net::Family;
@@ -181,6 +181,16 @@ impl Bench {
         assert_eq!(self.peer.state(), State::Established);
         actions
     }
+}
+
+/// The terms that both configurations come to, with the peer's OPEN as given.
+pub(super) fn terms(config: &GracefulConfig, restart: &Restart) -> Terms {
+    let (ours, theirs) = both_graceful(config);
+    let mut bench = Bench::new(ours, theirs);
+    let id = bench.open_sent();
+    let open = bench.theirs.open(restart);
+    bench.message(id, Message::Open(open));
+    bench.peer.terms(id).unwrap().clone()
 }
 
 /// One action in few words.

@@ -14,7 +14,8 @@ use crate::bgp::fsm::{
     PeerConfig, Restart, State, Stop, Terms,
 };
 use crate::bgp::wire::{
-    AddressFamily, CeaseSubcode, HoldTime, Message, Notification, RefreshSubtype, RouteRefresh,
+    AddressFamily, CeaseSubcode, Codec, HoldTime, Message, Notification, RefreshSubtype,
+    RouteRefresh,
 };
 use crate::net::{ByFamily, Family};
 
@@ -27,6 +28,8 @@ enum Step {
     Dialed(bool),
     Accept,
     Message(u8, u8),
+    /// A message with one octet changed, as it comes out of the codec.
+    Mutated(u8, u8, u16, u8),
     Fault(u8, u8),
     Closed(u8),
     Written(u8),
@@ -50,6 +53,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => any::<bool>().prop_map(Step::Dialed),
         6 => Just(Step::Accept),
         40 => (any::<u8>(), 0u8..16).prop_map(|(which, what)| Step::Message(which, what)),
+        6 => (any::<u8>(), 0u8..16, any::<u16>(), any::<u8>())
+            .prop_map(|(which, what, at, octet)| Step::Mutated(which, what, at, octet)),
         2 => (any::<u8>(), 1u8..8).prop_map(|(which, code)| Step::Fault(which, code)),
         4 => any::<u8>().prop_map(Step::Closed),
         4 => any::<u8>().prop_map(Step::Written),
@@ -134,6 +139,17 @@ fn message(what: u8) -> Message {
     }
 }
 
+fn mutated(id: ConnectionId, what: u8, at: u16, octet: u8) -> Event {
+    let (codec, mut octets) = (Codec::default(), Vec::new());
+    codec.encode(&message(what), &mut octets).unwrap();
+    let at = usize::from(at) % octets.len();
+    octets[at] = octet;
+    match codec.decode(&octets.into()) {
+        Ok(message) => Event::Message(id, message),
+        Err(fault) => Event::Fault(id, fault.notification()),
+    }
+}
+
 /// What somebody who carries out the actions knows, and believes.
 struct World {
     peer: Peer,
@@ -202,6 +218,7 @@ impl World {
                 Event::Accepted(id)
             }
             Step::Message(which, what) => Event::Message(self.choose(which), message(what)),
+            Step::Mutated(which, what, at, octet) => mutated(self.choose(which), what, at, octet),
             Step::Fault(which, code) => Event::Fault(self.choose(which), notification(code, 1)),
             Step::Closed(which) => {
                 let id = self.choose(which);
