@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::support::{
-    Bench, OUR_AS, OUR_ID, both_graceful, graceful, our_config, said, their_config,
+    Bench, OUR_AS, OUR_ID, both_graceful, graceful, our_config, said, secs, their_config,
 };
 use crate::bgp::fsm::peer::{Identity, Verdict, collide};
 use crate::bgp::fsm::{ConnectionId, Direction, Event, PeerAs, PeerConfig, Restart, State};
@@ -204,6 +204,23 @@ fn a_newer_connection_of_the_peer_takes_the_place_of_one_that_is_not_established
     let open = Message::Open(bench.their_open());
     assert_eq!(said(&bench.message(id, open)), "keepalive");
     assert_eq!(said(&bench.message(id, Message::Keepalive)), "up");
+}
+
+/// Our connection is still in OpenSent when the peer's is established, and the peer comes again.
+#[test]
+fn there_is_room_for_one_connection_beside_an_established_one() {
+    let mut delayed = our_config();
+    delayed.delay_open = Some(secs(60));
+    let mut bench = Bench::new(delayed, their_config());
+    let outgoing = bench.connect();
+    let (first, _) = bench.accept();
+    bench.handle(Event::Connected(outgoing));
+    let open = Message::Open(bench.their_open());
+    assert_eq!(said(&bench.message(first, open)), "open keepalive");
+    assert_eq!(said(&bench.message(first, Message::Keepalive)), "up");
+    assert_eq!(said(&bench.accept().1), "close");
+    assert_eq!(said(&bench.accept().1), "close-in");
+    assert_eq!(bench.peer.established().map(|(id, _)| id), Some(first));
 }
 
 #[test]

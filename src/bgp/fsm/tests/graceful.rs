@@ -159,6 +159,14 @@ fn a_peer_that_is_back_in_time_loses_only_what_it_does_not_tell_again() {
 }
 
 #[test]
+fn an_end_of_rib_counts_only_while_the_peer_is_there() {
+    let (mut bench, id) = established(&graceful());
+    bench.handle(Event::Closed(id));
+    assert!(bench.handle(Event::EndOfRib(Family::V4)).is_empty());
+    assert!(bench.peer.has_stale(Family::V4));
+}
+
+#[test]
 fn a_peer_that_stays_away_loses_its_routes_after_its_restart_time() {
     let (mut bench, id) = established(&graceful());
     bench.handle(Event::Closed(id));

@@ -151,6 +151,11 @@ fn attempts_to_connect_double_their_waits_up_to_the_limit() {
         assert!((full * 0.75..=full).contains(wait), "{waits:?}");
     }
     assert_eq!(bench.peer.status().connect_retries, 10);
+    // An OPEN that is accepted makes the next failure the first again.
+    let open = Message::Open(bench.their_open());
+    bench.handle(Event::Connected(id));
+    bench.message(id, open);
+    assert_eq!(bench.peer.status().connect_retries, 0);
 }
 
 #[test]
