@@ -33,6 +33,8 @@ const ROOMS: &[Row] = &[
     ("kernel::sysctl", 1, ""),
     ("bgp::wire", 1, "net"),
     ("bgp::fsm", 1, "net bgp::wire"),
+    ("bgp::rib", 1, "net bgp::wire"),
+    ("bgp::policy", 1, "net bgp::wire bgp::rib"),
     ("model", 2, "net delta kernel::ipvs::object"),
     ("config", 2, "net"),
     (
@@ -72,6 +74,9 @@ const WITHIN_A_LAYER: &[(&str, &str)] = &[
     ("kernel::nft", "kernel::netlink"),
     ("kernel::nflog", "kernel::netlink"),
     ("bgp::fsm", "bgp::wire"),
+    ("bgp::rib", "bgp::wire"),
+    ("bgp::policy", "bgp::wire"),
+    ("bgp::policy", "bgp::rib"),
 ];
 
 /// What a pure file may not name: a path that starts or goes on so.
