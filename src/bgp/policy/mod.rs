@@ -12,3 +12,6 @@ mod statement;
 pub use evaluate::{Route, Verdict, evaluate};
 pub use prefix_set::{PrefixRange, PrefixRangeError, PrefixSet};
 pub use statement::{Action, Condition, NeighborSet, Peer, Policy, Source, Statement};
+
+#[cfg(test)]
+mod tests;

@@ -33,24 +33,19 @@ pub struct PrefixSet {
     lengths: ByFamily<Vec<u8>>,
 }
 
-/// What no route of the internet leads to (RFC 6890 and successors), but without the ranges that
-/// are private: those are what clusters are made of.
-const MARTIANS: [&str; 19] = [
+/// What no route may lead to (RFC 6890 and successors). Private ranges are not among them, clusters
+/// are made of those, and neither are those for documentation, of which labs are.
+const MARTIANS: [&str; 14] = [
     "0.0.0.0/8",
     "127.0.0.0/8",
     "169.254.0.0/16",
     "192.0.0.0/24",
-    "192.0.2.0/24",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
     "224.0.0.0/4",
     "240.0.0.0/4",
     "::/128",
     "::1/128",
     "::ffff:0:0/96",
     "100::/64",
-    "2001:db8::/32",
-    "3fff::/20",
     "5f00::/16",
     "fe80::/10",
     "fec0::/10",
@@ -128,8 +123,8 @@ impl PrefixSet {
             .collect()
     }
 
-    /// What is never imported: loopback, link-local, multicast, documentation and the like, with
-    /// all inside. Private ranges are not among them.
+    /// What is never imported: loopback, link-local, multicast and the like, with all inside.
+    /// Neither private ranges nor those for documentation are among them.
     #[must_use]
     pub fn martians() -> Self {
         MARTIANS

@@ -10,12 +10,13 @@
 //! - Nothing that comes out as it was is told again, but for a refresh.
 //! - A peer is told neither its own routes nor routes whose next hop it is itself.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
+use super::hash::Seed;
 use super::id_set::IdSet;
 use super::peer::PeerId;
 use super::rib::Rib;
@@ -25,8 +26,9 @@ use crate::bgp::wire::Nlri;
 use crate::net::{ByFamily, Family, Prefix};
 
 /// What the members of a group are told, and how far each is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct AdjRibOut {
+    seed: Seed,
     told: ByFamily<HashMap<u32, Told, FxBuildHasher>>,
     members: FxHashMap<PeerId, Member>,
 }
@@ -65,12 +67,12 @@ struct Member {
 }
 
 /// What a member has still to be told of one family.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
     pending: IdSet,
     /// What the peer has been told and not been told to forget.
     announced: IdSet,
-    withdrawn: BTreeSet<Prefix>,
+    withdrawn: HashSet<Prefix, Seed>,
     /// Ids below have been looked at since the round began.
     cursor: u32,
     round: Round,
@@ -78,14 +80,16 @@ struct Queue {
 }
 
 /// What a walk through all pending prefixes is for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Round {
-    #[default]
     Changes,
     /// Ends with End-of-RIB.
     Initial,
     /// Begins with BoRR and ends with EoRR if the flag is set.
-    Refresh { enhanced: bool, begun: bool },
+    Refresh {
+        enhanced: bool,
+        begun: bool,
+    },
 }
 
 // === impl Told ===
@@ -99,6 +103,16 @@ impl Told {
 // === impl AdjRibOut ===
 
 impl AdjRibOut {
+    /// For routes of `rib`; without members.
+    #[must_use]
+    pub fn new(rib: &Rib) -> Self {
+        Self {
+            seed: rib.seed,
+            told: ByFamily::default(),
+            members: FxHashMap::default(),
+        }
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
@@ -144,10 +158,7 @@ impl AdjRibOut {
             families: ByFamily::default(),
         });
         member.address = address;
-        let mut queue = Queue {
-            round: Round::Initial,
-            ..Queue::default()
-        };
+        let mut queue = Queue::new(self.seed);
         for (id, told) in self.told.get(family) {
             if member.sees(peer, told) {
                 queue.pending.insert(*id);
@@ -271,6 +282,17 @@ impl Member {
 // === impl Queue ===
 
 impl Queue {
+    fn new(seed: Seed) -> Self {
+        Self {
+            pending: IdSet::default(),
+            announced: IdSet::default(),
+            withdrawn: HashSet::with_hasher(seed),
+            cursor: 0,
+            round: Round::Initial,
+            next: None,
+        }
+    }
+
     fn change(
         &mut self,
         id: u32,
@@ -327,12 +349,8 @@ impl Queue {
         {
             out.push(Outgoing::BeginOfRefresh(family));
         }
-        let mut prefixes = Vec::new();
-        while prefixes.len() < limit
-            && let Some(prefix) = self.withdrawn.pop_first()
-        {
-            prefixes.push(Nlri::from(prefix));
-        }
+        let gone = self.withdrawn.extract_if(|_| true).take(limit);
+        let prefixes: Vec<Nlri> = gone.map(Nlri::from).collect();
         let left = limit - prefixes.len();
         if !prefixes.is_empty() {
             out.push(Outgoing::Withdraw { family, prefixes });

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use rustc_hash::FxBuildHasher;
 
 use super::export::Routes;
+use super::hash::Seed;
+use super::rib::Rib;
 use super::view::PrefixView;
 use crate::bgp::wire::NextHop;
 use crate::net::Prefix;
@@ -40,10 +42,10 @@ pub struct BestPathChange {
 }
 
 /// Gathers changes and makes the next view of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BestPathsBuilder {
     view: BestPaths,
-    known: HashSet<Arc<NextHops>, FxBuildHasher>,
+    known: HashSet<Arc<NextHops>, Seed>,
     sweep_at: usize,
     changed: Vec<(Prefix, Option<Arc<NextHops>>)>,
 }
@@ -125,6 +127,16 @@ impl BestPaths {
         changes
     }
 
+    /// Runs of each side that the other does not have.
+    #[cfg(test)]
+    pub(super) fn unshared(&self, other: &Self) -> (usize, usize) {
+        let missing = |a: &Self, b: &Self| {
+            let is_in_b = |run: &&Arc<Run>| b.runs.iter().any(|other| Arc::ptr_eq(run, other));
+            a.runs.iter().filter(|run| !is_in_b(run)).count()
+        };
+        (missing(self, other), missing(other, self))
+    }
+
     fn pairs_but<'a>(
         &'a self,
         shared: &'a HashSet<*const Run, FxBuildHasher>,
@@ -154,6 +166,17 @@ impl Run {
 // === impl BestPathsBuilder ===
 
 impl BestPathsBuilder {
+    /// For routes of `rib`; the first view is empty.
+    #[must_use]
+    pub fn new(rib: &Rib) -> Self {
+        Self {
+            view: BestPaths::default(),
+            known: HashSet::with_hasher(rib.seed),
+            sweep_at: SMALLEST_SWEEP,
+            changed: Vec::new(),
+        }
+    }
+
     /// Takes a prefix as it is now.
     pub fn update(&mut self, view: PrefixView<'_>, routes: &Routes<'_>) {
         let is_own = view.best().is_some_and(super::Path::is_local);

@@ -3,7 +3,7 @@
 //!
 //! Words are folded by a multiplication of 128 bits, as in wyhash; not for cryptography.
 
-use std::hash::Hasher;
+use std::hash::{BuildHasher, Hasher};
 
 /// The secret of one process, from a random number that is passed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,19 +31,23 @@ impl Seed {
         }
     }
 
-    pub(super) fn hasher(self) -> KeyedHasher {
-        KeyedHasher {
-            state: self.state,
-            factor: self.factor,
-        }
-    }
-
     pub(super) fn of_word(self, word: u64) -> u64 {
         fold(word ^ self.state, self.factor)
     }
 
     pub(super) fn of_words(self, low: u64, high: u64) -> u64 {
         self.of_word(self.of_word(low) ^ high)
+    }
+}
+
+impl BuildHasher for Seed {
+    type Hasher = KeyedHasher;
+
+    fn build_hasher(&self) -> KeyedHasher {
+        KeyedHasher {
+            state: self.state,
+            factor: self.factor,
+        }
     }
 }
 

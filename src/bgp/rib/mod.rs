@@ -45,3 +45,6 @@ pub use peer::{Counters, PeerFacts, PeerId};
 pub use rib::Rib;
 pub use route::{Route, RouteKind};
 pub use view::{PrefixView, RouteId, Standing};
+
+#[cfg(test)]
+mod tests;

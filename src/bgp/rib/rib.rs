@@ -25,6 +25,7 @@ pub struct Rib {
     pub(super) v4: Table<V4Key>,
     pub(super) v6: Table<V6Key>,
     pub(super) routes: Interner,
+    pub(super) seed: Seed,
 }
 
 /// Runs the same on the table of either family.
@@ -61,6 +62,7 @@ impl Rib {
             v4: Table::new(seed),
             v6: Table::new(seed),
             routes: Interner::new(seed),
+            seed,
         }
     }
 

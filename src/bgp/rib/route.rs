@@ -1,7 +1,7 @@
 //! What the prefixes of one UPDATE share, held once: next hop, attributes, and what the decision
 //! asks of them, worked out beforehand.
 
-use std::hash::{Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -189,9 +189,6 @@ impl Interner {
     }
 
     fn hash(&self, route: &Route) -> u64 {
-        let mut hasher = self.seed.hasher();
-        route.next_hop.hash(&mut hasher);
-        route.attributes.hash(&mut hasher);
-        hasher.finish()
+        self.seed.hash_one((&route.next_hop, &route.attributes))
     }
 }
