@@ -283,9 +283,8 @@ fn the_originals_import_rejects_and_says_by_which_statement() {
     }
 }
 
-/// Policy and table together: what a router outside is told of a node.
-#[test]
-fn the_originals_policy_through_the_table_gives_the_expected_routes() {
+/// A node with a peer of the mesh, under the original's import policy.
+fn node(import: &Policy) -> Rib {
     let speaker = Speaker {
         asn: 64512,
         confederation: None,
@@ -302,33 +301,37 @@ fn the_originals_policy_through_the_table_gives_the_expected_routes() {
         is_client: false,
     };
     let id = rib.add_peer(mate).unwrap();
-    let original = Original::all();
-    let (import, export) = (original.import(), original.export());
-    rib.originate(
-        prefix(POD),
-        rib::Route::originated(RouteKind::PodCidr, ip("10.0.0.1").into()),
-    );
-    rib.originate(
-        prefix(VIP6),
-        rib::Route::originated(RouteKind::ServiceVip, ip("2001:db8::1").into()),
-    );
+    let own = |kind, next_hop: &str| rib::Route::originated(kind, ip(next_hop).into());
+    rib.originate(prefix(POD), own(RouteKind::PodCidr, "10.0.0.1"));
+    rib.originate(prefix(VIP6), own(RouteKind::ServiceVip, "2001:db8::1"));
     let route = rib.intern(learned(Attributes::default()));
     let told = ["0.0.0.0/0", "10.244.2.0/24"].map(|text| prefix(text).into());
-    let me = Peer::from(&mate);
     rib.announce(id, &route, told, |prefix, route| {
         let source = Source::from(Some(&mate));
-        evaluate(
-            &import,
-            &Route {
-                prefix,
-                route,
-                source,
-            },
-            &me,
-        )
-        .into()
+        let route = Route {
+            prefix,
+            route,
+            source,
+        };
+        evaluate(import, &route, &Peer::from(&mate)).into()
     });
     assert_eq!(rib.counters(id, Family::V4).accepted, 1);
+    rib
+}
+
+fn text(route: &rib::Route) -> String {
+    let attributes = &route.attributes;
+    let communities = attributes.communities.iter().map(ToString::to_string);
+    let communities: Vec<String> = communities.collect();
+    let (path, next_hop) = (&attributes.as_path, route.next_hop);
+    format!("{path} via {next_hop} {}", communities.join(" "))
+}
+
+/// Policy and table together: what a router outside is told of a node.
+#[test]
+fn the_originals_policy_through_the_table_gives_the_expected_routes() {
+    let original = Original::all();
+    let (mut rib, export) = (node(&original.import()), original.export());
     let mut exporter = Exporter::new(Target {
         kind: PeerKind::External,
         is_client: false,
@@ -345,49 +348,24 @@ fn the_originals_policy_through_the_table_gives_the_expected_routes() {
     rib.drain_changes(|view, routes| {
         let Some(best) = view.best() else { return };
         let route = exporter.export(view.id.family, best, routes, |route, source| {
-            let (prefix, source) = (&view.prefix, Source::from(source));
-            evaluate(
-                &export,
-                &Route {
-                    prefix,
-                    route,
-                    source,
-                },
-                &router,
-            )
-            .into()
+            let route = Route {
+                prefix: &view.prefix,
+                route,
+                source: source.into(),
+            };
+            evaluate(&export, &route, &router).into()
         });
-        told.push((
-            view.prefix.to_string(),
-            route.map(|route| {
-                let attributes = &route.attributes;
-                let communities = attributes.communities.iter().map(ToString::to_string);
-                let communities: Vec<String> = communities.collect();
-                format!(
-                    "{} via {} {}",
-                    attributes.as_path,
-                    route.next_hop,
-                    communities.join(" ")
-                )
-            }),
-        ));
+        told.push((view.prefix.to_string(), route.map(|route| text(&route))));
     });
     let path = "64512 64512 64512 64512";
     let communities = "64512:100 no-export";
-    assert_eq!(
-        told,
-        [
-            (
-                POD.to_owned(),
-                Ok(format!("{path} via 192.0.2.7 {communities}"))
-            ),
-            ("10.244.2.0/24".to_owned(), Err(Withheld::Policy)),
-            (
-                VIP6.to_owned(),
-                Ok(format!("{path} via 2001:db8:ffff::7 {communities}"))
-            ),
-        ]
-    );
+    let via = |next_hop| Ok(format!("{path} via {next_hop} {communities}"));
+    let expected = [
+        (POD.to_owned(), via("192.0.2.7")),
+        ("10.244.2.0/24".to_owned(), Err(Withheld::Policy)),
+        (VIP6.to_owned(), via("2001:db8:ffff::7")),
+    ];
+    assert_eq!(told, expected);
 }
 
 // === conditions, statements, sets ===

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
+use super::export::Withheld;
 use super::hash::Seed;
 use super::id_set::IdSet;
 use super::peer::PeerId;
@@ -229,12 +230,13 @@ impl AdjRibOut {
         })
     }
 
-    /// What the peer is told of a prefix, or will be.
+    /// What the peer is told of a prefix, or will be, or why not although the group is; `None` if
+    /// nobody of the group is told.
     #[must_use]
-    pub fn told(&self, peer: PeerId, id: RouteId) -> Option<&Arc<Route>> {
+    pub fn told(&self, peer: PeerId, id: RouteId) -> Option<Result<&Arc<Route>, Withheld>> {
         let member = self.members.get(&peer)?;
         let told = self.told.get(id.family).get(&id.id)?;
-        member.sees(peer, told).then_some(&told.route)
+        Some(member.permits(peer, told).map(|()| &told.route))
     }
 
     /// Whether the peer has been told the prefix as it is now.
@@ -275,7 +277,17 @@ impl AdjRibOut {
 
 impl Member {
     fn sees(&self, peer: PeerId, told: &Told) -> bool {
-        told.source != peer && told.route.next_hop.address() != self.address
+        self.permits(peer, told).is_ok()
+    }
+
+    fn permits(&self, peer: PeerId, told: &Told) -> Result<(), Withheld> {
+        if told.source == peer {
+            Err(Withheld::OwnRoute)
+        } else if told.route.next_hop.address() == self.address {
+            Err(Withheld::PeerIsNextHop)
+        } else {
+            Ok(())
+        }
     }
 }
 

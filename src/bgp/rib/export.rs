@@ -48,6 +48,10 @@ pub enum Withheld {
     NextHopFamily,
     /// The next hop is of our link only.
     LinkLocalNextHop,
+    /// It comes from that very peer.
+    OwnRoute,
+    /// The peer is the next hop.
+    PeerIsNextHop,
 }
 
 /// What exports need of the [`super::Rib`] while it is shown.
@@ -90,6 +94,8 @@ impl fmt::Display for Withheld {
             Self::NoOwnNextHop => "no own address of this family for the next hop",
             Self::NextHopFamily => "the peer takes no next hop of this family",
             Self::LinkLocalNextHop => "the next hop is on another link",
+            Self::OwnRoute => "the peer has told it to us",
+            Self::PeerIsNextHop => "the peer itself is the next hop",
         })
     }
 }

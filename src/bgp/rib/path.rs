@@ -17,6 +17,10 @@ pub struct Path {
     exclusion: Option<Exclusion>,
 }
 
+/// Of one prefix from one peer (RFC 7911): each change costs a walk through them, so that nobody
+/// may have us walk through a million.
+pub(super) const MAX_PATHS: usize = 512;
+
 /// What is true of a path for the time being.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Marks(u8);
@@ -27,6 +31,10 @@ pub(super) enum Paths {
     #[default]
     None,
     One(Path),
+    #[expect(
+        clippy::box_collection,
+        reason = "a Vec would make every prefix greater"
+    )]
     Many(Box<Vec<Path>>),
 }
 
@@ -176,6 +184,13 @@ impl Paths {
             Self::One(path) => std::slice::from_mut(path),
             Self::Many(paths) => paths,
         }
+    }
+
+    /// Whether the peer has told as many paths of this prefix as we keep, and this is another.
+    pub(super) fn is_full(&self, peer: PeerId, path_id: u32) -> bool {
+        self.as_slice().len() >= MAX_PATHS
+            && self.of_peer(peer).count() >= MAX_PATHS
+            && self.of_peer(peer).all(|path| path.path_id != path_id)
     }
 
     /// Adds the path, or puts it in the place of the one it supersedes, which is given back.

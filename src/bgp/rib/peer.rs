@@ -32,6 +32,9 @@ pub struct Counters {
     pub accepted: usize,
     /// Those that wait for being told again.
     pub stale: usize,
+    /// How often a path was not taken because the peer has told hundreds of others of that prefix
+    /// (RFC 7911); only grows.
+    pub refused: usize,
 }
 
 /// One peer with the ids of the prefixes it has told, by which its paths are found.

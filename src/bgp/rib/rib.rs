@@ -76,6 +76,14 @@ impl Rib {
         self.speaker = speaker;
     }
 
+    /// Selects otherwise from now on; every prefix is decided again.
+    pub fn set_selection(&mut self, selection: Selection) {
+        if std::mem::replace(&mut self.facts.selection, selection) != selection {
+            decide_where(&mut self.v4, &self.facts, |_| true);
+            decide_where(&mut self.v6, &self.facts, |_| true);
+        }
+    }
+
     /// `None` once 65,535 peers are there.
     pub fn add_peer(&mut self, facts: PeerFacts) -> Option<PeerId> {
         self.facts.peers.add(facts)
@@ -225,8 +233,9 @@ impl Rib {
             self.facts.next_hops.insert(address, reachability)
         };
         if old.unwrap_or(Reachability::Cost(0)) != reachability {
-            decide_by_next_hop(&mut self.v4, &self.facts, address);
-            decide_by_next_hop(&mut self.v6, &self.facts, address);
+            let by_it = |path: &Path| path.route().next_hop.address() == address;
+            decide_where(&mut self.v4, &self.facts, by_it);
+            decide_where(&mut self.v6, &self.facts, by_it);
         }
     }
 
@@ -289,6 +298,12 @@ fn put<K: Key>(table: &mut Table<K>, facts: &mut Facts, prefix: &Prefix, path: P
     };
     let (path_id, is_accepted, is_stale) =
         (path.path_id(), path.exclusion().is_none(), path.is_stale());
+    if path_id != 0 && entry.paths.is_full(peer, path_id) {
+        if let Some(adj) = facts.peers.get_mut(peer) {
+            adj.counters.get_mut(K::FAMILY).refused += 1;
+        }
+        return;
+    }
     let old = entry.paths.put(path);
     if let Some(adj) = facts.peers.get_mut(peer) {
         if old.is_none() {
@@ -376,11 +391,11 @@ pub(super) fn decide<K: Key>(table: &mut Table<K>, facts: &Facts, id: u32) {
     }
 }
 
-fn decide_by_next_hop<K: Key>(table: &mut Table<K>, facts: &Facts, address: IpAddr) {
-    let by_it = |path: &Path| path.route().next_hop.address() == address;
+/// Decides the prefixes again that have such a path.
+fn decide_where<K: Key>(table: &mut Table<K>, facts: &Facts, which: impl Fn(&Path) -> bool) {
     let hurt: Vec<u32> = table
         .iter_from(0)
-        .filter(|(_, entry)| entry.paths.as_slice().iter().any(by_it))
+        .filter(|(_, entry)| entry.paths.as_slice().iter().any(&which))
         .map(|(id, _)| id)
         .collect();
     for id in hurt {

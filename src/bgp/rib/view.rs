@@ -1,6 +1,7 @@
 //! Looking at the routes: what has changed, all of them, one of them, and why.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use super::decision::{Reachability, Reason};
 use super::export::Routes;
@@ -37,6 +38,20 @@ pub enum Standing {
     Behind(Reason),
     Unreachable,
     Excluded(Exclusion),
+}
+
+// === impl Standing ===
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Best => f.write_str("best"),
+            Self::Multipath(reason) => write!(f, "used; the best is: {reason}"),
+            Self::Behind(reason) => write!(f, "the better ones are: {reason}"),
+            Self::Unreachable => f.write_str("its next hop can't be reached"),
+            Self::Excluded(exclusion) => write!(f, "excluded: {exclusion}"),
+        }
+    }
 }
 
 // === impl PrefixView ===

@@ -214,9 +214,17 @@ fn nobody_is_told_its_own_routes_or_to_send_to_itself() {
     export_changes(&mut rib, &mut out, &mut exporter);
     assert_eq!(listen(&rib, &mut out), [vec![A.to_owned()], vec![]]);
     let id = rib.get(&prefix(A)).unwrap().id;
-    assert!(out.told(clients[0], id).is_some());
+    assert!(out.told(clients[0], id).unwrap().is_ok());
     assert!(out.is_written(clients[0], id));
-    assert!(out.told(clients[1], id).is_none());
+    assert_eq!(
+        out.told(clients[1], id).unwrap().unwrap_err(),
+        Withheld::OwnRoute
+    );
+    let id = rib.get(&prefix(B)).unwrap().id;
+    assert_eq!(
+        out.told(clients[1], id).unwrap().unwrap_err(),
+        Withheld::PeerIsNextHop
+    );
 }
 
 #[test]

@@ -309,6 +309,24 @@ fn multipath_takes_what_is_equal_up_to_the_interior_cost_and_no_more_than_allowe
 }
 
 #[test]
+fn another_selection_decides_all_again() {
+    let mut rib = rib();
+    for n in [2, 3] {
+        put(&mut rib, &case(n));
+    }
+    changed(&mut rib);
+    let one = Selection {
+        max_paths: 1,
+        ..Selection::default()
+    };
+    rib.set_selection(one);
+    assert_eq!(changed(&mut rib), [P]);
+    assert_eq!(rib.get(&prefix(P)).unwrap().used().count(), 1);
+    rib.set_selection(one);
+    assert!(!rib.has_changes());
+}
+
+#[test]
 fn unreachable_next_hops_are_not_chosen_until_they_come_back() {
     let mut rib = rib();
     let (a, b) = (put(&mut rib, &case(2)), put(&mut rib, &case(3)));

@@ -307,14 +307,21 @@ fn policies_change_what_is_told() {
 }
 
 /// Prefix, its next hop, what is wanted, what was negotiated, what is told.
-#[test]
-fn next_hops_fit_the_family_of_the_prefix() {
+#[expect(clippy::type_complexity, reason = "a table")]
+fn next_hops() -> Vec<(
+    &'static str,
+    &'static str,
+    bool,
+    ByFamily<Option<NextHop>>,
+    bool,
+    Result<&'static str, Withheld>,
+)> {
     let own = |v4: Option<&str>, v6: Option<&str>| ByFamily {
         v4: v4.map(hop),
         v6: v6.map(hop),
     };
     let both = own(Some("10.0.0.1"), Some("2001:db8::1"));
-    let table = [
+    vec![
         (P, "10.0.0.50", false, both, false, Ok("10.0.0.50")),
         (P6, "2001:db8::50", false, both, false, Ok("2001:db8::50")),
         (P, "10.0.0.50", true, both, false, Ok("10.0.0.1")),
@@ -369,13 +376,17 @@ fn next_hops_fit_the_family_of_the_prefix() {
             Err(Withheld::LinkLocalNextHop),
         ),
         (P6, "fe80::50", true, both, false, Ok("2001:db8::1")),
-    ];
+    ]
+}
+
+#[test]
+fn next_hops_fit_the_family_of_the_prefix() {
     let changes = AttributeChanges {
         next_hop: Some(NextHopChange::Own),
         ..AttributeChanges::default()
     };
     for (at, (text, next_hop, override_it, own_next_hop, ipv6_next_hop, expected)) in
-        table.into_iter().enumerate()
+        next_hops().into_iter().enumerate()
     {
         for kind in [PeerKind::Internal, PeerKind::External] {
             let mut rib = rib();

@@ -8,14 +8,14 @@ fn exclusion(rib: &Rib, text: &str) -> Option<Exclusion> {
     rib.get(&prefix(text)).unwrap().paths[0].exclusion()
 }
 
-#[test]
-fn loops_and_impossible_next_hops_are_kept_but_not_chosen() {
+/// Next hop, attributes, and what is wrong with them.
+fn loops() -> Vec<(NextHop, Attributes, Option<Exclusion>)> {
     let id = |attributes: Attributes, originator, clusters: &[Ipv4Addr]| Attributes {
         originator_id: originator,
         cluster_list: clusters.to_vec(),
         ..attributes
     };
-    let table = [
+    vec![
         (hop("10.0.0.2"), path_of(&[65002]), None),
         (
             hop("10.0.0.2"),
@@ -79,8 +79,12 @@ fn loops_and_impossible_next_hops_are_kept_but_not_chosen() {
             Some(Exclusion::BadNextHop),
         ),
         (hop("fe80::2"), path_of(&[65002]), None),
-    ];
-    for (next_hop, attributes, expected) in table {
+    ]
+}
+
+#[test]
+fn loops_and_impossible_next_hops_are_kept_but_not_chosen() {
+    for (next_hop, attributes, expected) in loops() {
         let speaker = Speaker {
             confederation: Some(64999),
             ..reflector()
@@ -262,4 +266,31 @@ fn a_new_open_with_another_router_id_decides_again() {
     rib.set_peer(first, PeerFacts { router_id, ..a });
     assert_eq!(best_peer(&rib, P), Some(second));
     assert_eq!(changed(&mut rib), [P]);
+}
+
+#[test]
+fn hundreds_of_paths_of_one_prefix_are_enough() {
+    let mut rib = rib();
+    let [flood, other] = [2, 3].map(|n| add(&mut rib, facts(n, PeerKind::External)));
+    let route = rib.intern(route(2, &[65002]));
+    let paths = |ids: std::ops::RangeInclusive<u32>| {
+        ids.map(|path_id| Nlri {
+            prefix: prefix(P),
+            path_id,
+        })
+    };
+    rib.announce(flood, &route, paths(1..=600), |_, _| Filter::Accept);
+    let counters = rib.counters(flood, Family::V4);
+    assert_eq!((counters.received, counters.refused), (512, 88));
+    rib.announce(flood, &route, paths(1..=600), |_, _| Filter::Accept);
+    assert_eq!(
+        rib.counters(flood, Family::V4).refused,
+        176,
+        "known ones are taken"
+    );
+    rib.announce(other, &route, paths(0..=1), |_, _| Filter::Accept);
+    assert_eq!(rib.counters(other, Family::V4).received, 2);
+    rib.withdraw(flood, paths(1..=600));
+    assert_eq!(rib.counters(flood, Family::V4).received, 0);
+    assert_eq!(best_peer(&rib, P), Some(other));
 }

@@ -83,7 +83,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn shape(n: u8) -> Route {
     let attributes = Attributes {
         multi_exit_disc: Some(u32::from(n % 2)),
-        local_pref: (n % 3 == 0).then_some(90),
+        local_pref: n.is_multiple_of(3).then_some(90),
         ..path_of(&[65000 + u32::from(n % 2), 65100])
     };
     Route::learned(NextHop::V4(Ipv4Addr::new(10, 0, 0, 20 + n % 3)), attributes)
