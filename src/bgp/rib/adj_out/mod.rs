@@ -10,19 +10,21 @@
 //! - Nothing that comes out as it was is told again, but for a refresh.
 //! - A peer is told neither its own routes nor routes whose next hop it is itself.
 
-use std::collections::{HashMap, HashSet};
+mod queue;
+
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
-use super::export::Withheld;
-use super::hash::Seed;
-use super::id_set::IdSet;
-use super::peer::PeerId;
-use super::rib::Rib;
-use super::route::Route;
-use super::view::RouteId;
+use self::queue::Queue;
+use crate::bgp::rib::export::Withheld;
+use crate::bgp::rib::hash::Seed;
+use crate::bgp::rib::peer::PeerId;
+use crate::bgp::rib::rib::Rib;
+use crate::bgp::rib::route::Route;
+use crate::bgp::rib::view::RouteId;
 use crate::bgp::wire::Nlri;
 use crate::net::{ByFamily, Family, Prefix};
 
@@ -65,32 +67,6 @@ pub enum Outgoing {
 struct Member {
     address: IpAddr,
     families: ByFamily<Option<Queue>>,
-}
-
-/// What a member has still to be told of one family.
-#[derive(Debug)]
-struct Queue {
-    pending: IdSet,
-    /// What the peer has been told and not been told to forget.
-    announced: IdSet,
-    withdrawn: HashSet<Prefix, Seed>,
-    /// Ids below have been looked at since the round began.
-    cursor: u32,
-    round: Round,
-    next: Option<Round>,
-}
-
-/// What a walk through all pending prefixes is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Round {
-    Changes,
-    /// Ends with End-of-RIB.
-    Initial,
-    /// Begins with BoRR and ends with EoRR if the flag is set.
-    Refresh {
-        enhanced: bool,
-        begun: bool,
-    },
 }
 
 // === impl Told ===
@@ -162,7 +138,7 @@ impl AdjRibOut {
         let mut queue = Queue::new(self.seed);
         for (id, told) in self.told.get(family) {
             if member.sees(peer, told) {
-                queue.pending.insert(*id);
+                queue.announce(*id);
             }
         }
         *member.families.get_mut(family) = Some(queue);
@@ -187,8 +163,7 @@ impl AdjRibOut {
                 let told = told.filter(|told| member.sees(peer, told));
                 told.map(|told| Arc::clone(&told.route))
             };
-            let known = queue.announced.iter().chain(queue.pending.iter());
-            let gone = known.filter(|id| !new.contains_key(id));
+            let gone = queue.known().filter(|id| !new.contains_key(id));
             let ids: Vec<u32> = gone.chain(new.keys().copied()).collect();
             for id in ids {
                 if let Some(view) = rib.by_id(RouteId { family, id }) {
@@ -207,15 +182,8 @@ impl AdjRibOut {
             .members
             .get_mut(&peer)
             .and_then(|member| member.families.get_mut(family).as_mut());
-        let Some(queue) = queue else { return };
-        let refresh = Round::Refresh {
-            enhanced,
-            begun: false,
-        };
-        if queue.round == Round::Changes {
-            queue.begin(refresh);
-        } else {
-            queue.next = Some(refresh);
+        if let Some(queue) = queue {
+            queue.refresh(enhanced);
         }
     }
 
@@ -244,7 +212,7 @@ impl AdjRibOut {
     pub fn is_written(&self, peer: PeerId, id: RouteId) -> bool {
         let member = self.members.get(&peer);
         let queue = member.and_then(|member| member.families.get(id.family).as_ref());
-        queue.is_some_and(|queue| queue.announced.contains(id.id) && !queue.pending.contains(id.id))
+        queue.is_some_and(|queue| queue.is_written(id.id))
     }
 
     /// How many prefixes of the family the peer has been told.
@@ -252,7 +220,7 @@ impl AdjRibOut {
     pub fn announced(&self, peer: PeerId, family: Family) -> usize {
         let member = self.members.get(&peer);
         let queue = member.and_then(|member| member.families.get(family).as_ref());
-        queue.map_or(0, |queue| queue.announced.len())
+        queue.map_or(0, |queue| queue.announced())
     }
 
     /// Takes at most about `limit` prefixes that the peer has still to be told, each family by
@@ -289,154 +257,4 @@ impl Member {
             Ok(())
         }
     }
-}
-
-// === impl Queue ===
-
-impl Queue {
-    fn new(seed: Seed) -> Self {
-        Self {
-            pending: IdSet::default(),
-            announced: IdSet::default(),
-            withdrawn: HashSet::with_hasher(seed),
-            cursor: 0,
-            round: Round::Initial,
-            next: None,
-        }
-    }
-
-    fn change(
-        &mut self,
-        id: u32,
-        prefix: Prefix,
-        before: Option<&Arc<Route>>,
-        now: Option<&Arc<Route>>,
-    ) {
-        match (before, now) {
-            (Some(before), Some(now)) if Arc::ptr_eq(before, now) => {}
-            (_, Some(_)) => {
-                self.pending.insert(id);
-                if self.withdrawn.remove(&prefix) {
-                    // The peer still has it.
-                    self.announced.insert(id);
-                }
-            }
-            (_, None) => {
-                self.pending.remove(id);
-                if self.announced.remove(id) {
-                    self.withdrawn.insert(prefix);
-                }
-            }
-        }
-    }
-
-    fn begin(&mut self, round: Round) {
-        self.round = round;
-        self.cursor = 0;
-        if matches!(round, Round::Refresh { .. }) {
-            for id in self.announced.iter() {
-                self.pending.insert(id);
-            }
-        }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.pending.is_empty()
-            && self.withdrawn.is_empty()
-            && self.round == Round::Changes
-            && self.next.is_none()
-    }
-
-    fn drain(
-        &mut self,
-        family: Family,
-        told: &HashMap<u32, Told, FxBuildHasher>,
-        rib: &Rib,
-        limit: usize,
-        out: &mut Vec<Outgoing>,
-    ) {
-        if let Round::Refresh { enhanced, begun } = &mut self.round
-            && !std::mem::replace(begun, true)
-            && *enhanced
-        {
-            out.push(Outgoing::BeginOfRefresh(family));
-        }
-        let gone = self.withdrawn.extract_if(|_| true).take(limit);
-        let prefixes: Vec<Nlri> = gone.map(Nlri::from).collect();
-        let left = limit - prefixes.len();
-        if !prefixes.is_empty() {
-            out.push(Outgoing::Withdraw { family, prefixes });
-        }
-        let ids = self.take_pending(left);
-        pack(family, &ids, told, rib, out);
-        if self.withdrawn.is_empty() && self.pending.next_from(self.cursor).is_none() {
-            self.end_round(family, out);
-        }
-    }
-
-    fn take_pending(&mut self, limit: usize) -> Vec<u32> {
-        let mut ids = Vec::new();
-        while ids.len() < limit {
-            let Some(id) = self.pending.next_from(self.cursor) else {
-                if self.round == Round::Changes && self.cursor != 0 {
-                    self.cursor = 0;
-                    continue;
-                }
-                break;
-            };
-            self.pending.remove(id);
-            self.announced.insert(id);
-            ids.push(id);
-            self.cursor = id.saturating_add(1);
-        }
-        ids
-    }
-
-    fn end_round(&mut self, family: Family, out: &mut Vec<Outgoing>) {
-        match self.round {
-            Round::Initial => out.push(Outgoing::EndOfRib(family)),
-            Round::Refresh { enhanced: true, .. } => out.push(Outgoing::EndOfRefresh(family)),
-            Round::Refresh { .. } | Round::Changes => {}
-        }
-        self.round = Round::Changes;
-        self.cursor = 0;
-        if let Some(next) = self.next.take() {
-            self.begin(next);
-        }
-    }
-}
-
-/// Puts prefixes with one route together, in the order of their first ones.
-fn pack(
-    family: Family,
-    ids: &[u32],
-    told: &HashMap<u32, Told, FxBuildHasher>,
-    rib: &Rib,
-    out: &mut Vec<Outgoing>,
-) {
-    let mut groups: Vec<(&Arc<Route>, Vec<Nlri>)> = Vec::new();
-    let mut by_route: FxHashMap<*const Route, usize> = FxHashMap::default();
-    for &id in ids {
-        let (Some(told), Some(view)) = (told.get(&id), rib.by_id(RouteId { family, id })) else {
-            continue;
-        };
-        let at = *by_route
-            .entry(Arc::as_ptr(&told.route))
-            .or_insert(groups.len());
-        if at == groups.len() {
-            groups.push((&told.route, Vec::new()));
-        }
-        if let Some((_, prefixes)) = groups.get_mut(at) {
-            prefixes.push(Nlri::from(view.prefix));
-        }
-    }
-    out.extend(
-        groups
-            .into_iter()
-            .map(|(route, prefixes)| Outgoing::Announce {
-                family,
-                route: Arc::clone(route),
-                prefixes,
-            }),
-    );
 }
