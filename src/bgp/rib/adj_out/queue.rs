@@ -196,27 +196,26 @@ fn pack(
 ) {
     let mut groups: Vec<(&Arc<Route>, Vec<Nlri>)> = Vec::new();
     let mut by_route: FxHashMap<*const Route, usize> = FxHashMap::default();
+    let mut last = (std::ptr::null(), 0);
     for &id in ids {
         let (Some(told), Some(view)) = (told.get(&id), rib.by_id(RouteId { family, id })) else {
             continue;
         };
-        let at = *by_route
-            .entry(Arc::as_ptr(&told.route))
-            .or_insert(groups.len());
-        if at == groups.len() {
+        let route = Arc::as_ptr(&told.route);
+        if last.0 != route {
+            last = (route, *by_route.entry(route).or_insert(groups.len()));
+        }
+        if last.1 == groups.len() {
             groups.push((&told.route, Vec::new()));
         }
-        if let Some((_, prefixes)) = groups.get_mut(at) {
+        if let Some((_, prefixes)) = groups.get_mut(last.1) {
             prefixes.push(Nlri::from(view.prefix));
         }
     }
-    out.extend(
-        groups
-            .into_iter()
-            .map(|(route, prefixes)| Outgoing::Announce {
-                family,
-                route: Arc::clone(route),
-                prefixes,
-            }),
-    );
+    let groups = groups.into_iter();
+    out.extend(groups.map(|(route, prefixes)| Outgoing::Announce {
+        family,
+        route: Arc::clone(route),
+        prefixes,
+    }));
 }

@@ -111,11 +111,23 @@ fn long_lived_routes_are_used_last_marked_and_gone_at_the_end() {
 fn the_only_path_becoming_long_lived_is_a_change_for_those_who_are_told() {
     let mut rib = rib();
     let peer = add(&mut rib, facts(2, PeerKind::Internal));
+    let outside = add(&mut rib, facts(3, PeerKind::External));
+    let mut out = AdjRibOut::new(&rib);
+    let mut exporter = Exporter::new(target(PeerKind::External));
+    let mut ear = Listener::default();
+    out.join(outside, ip("10.0.0.3"), Family::V4);
+    let mut told = |rib: &mut Rib| {
+        export_changes(rib, &mut out, &mut exporter);
+        ear.hear(out.drain(outside, rib, 10));
+        ear.has[&prefix(A)].attributes.communities.clone()
+    };
     announce(&mut rib, peer, &[A], route(2, &[]));
-    changed(&mut rib);
+    assert!(told(&mut rib).is_empty());
     rib.mark_stale(peer, Family::V4);
     rib.keep_long_lived(peer, Family::V4);
-    assert_eq!(changed(&mut rib), [A]);
+    assert_eq!(told(&mut rib), [Community::LLGR_STALE]);
+    announce(&mut rib, peer, &[A], route(2, &[]));
+    assert!(told(&mut rib).is_empty());
 }
 
 #[test]
