@@ -62,6 +62,8 @@ pub enum Reachability {
 pub(super) struct Facts {
     pub(super) selection: Selection,
     pub(super) peers: Peers,
+    /// So many paths went or were superseded since routes were last swept.
+    pub(super) dropped: usize,
     /// Next hops that are not simply there.
     pub(super) next_hops: HashMap<IpAddr, Reachability, FxBuildHasher>,
 }

@@ -57,6 +57,7 @@ impl Rib {
             facts: Facts {
                 selection,
                 peers: Peers::default(),
+                dropped: 0,
                 next_hops: HashMap::default(),
             },
             v4: Table::new(seed),
@@ -318,6 +319,7 @@ fn put<K: Key>(table: &mut Table<K>, facts: &mut Facts, prefix: &Prefix, path: P
             counters.stale -= usize::from(old.is_stale());
         }
     }
+    facts.dropped += usize::from(old.is_some());
     let selection = old.as_ref().map_or(0, |old| old.marks().selection());
     if let Some(old) = &old
         && let Some(path) = entry.paths.find_mut(peer, path_id)
@@ -360,6 +362,7 @@ pub(super) fn remove<K: Key>(
     let Some(gone) = entry.paths.remove(peer, path_id) else {
         return;
     };
+    facts.dropped += 1;
     let was_last = entry.paths.of_peer(peer).next().is_none();
     if let Some(adj) = facts.peers.get_mut(peer) {
         forget(adj, K::FAMILY, &gone);

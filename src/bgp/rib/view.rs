@@ -89,7 +89,7 @@ impl Rib {
     }
 
     /// Shows each prefix whose best path, or set of used paths, has changed since the last time,
-    /// as it is now.
+    /// as it is now. Routes that nobody has any more go behind that.
     pub fn drain_changes(&mut self, mut show: impl FnMut(PrefixView<'_>, &mut Routes<'_>)) {
         let mut routes = Routes {
             speaker: &self.speaker,
@@ -100,6 +100,10 @@ impl Rib {
             .drain_dirty(|id, entry| show(PrefixView::of(id, entry), &mut routes));
         self.v6
             .drain_dirty(|id, entry| show(PrefixView::of(id, entry), &mut routes));
+        if 2 * self.facts.dropped > self.routes.len() {
+            self.routes.sweep();
+            self.facts.dropped = 0;
+        }
     }
 
     /// Shows at most `limit` prefixes of a family, from number `from` on (0 at first), changed or

@@ -116,14 +116,14 @@ impl AdjRibOut {
             return;
         }
         for (peer, member) in &mut self.members {
-            let seen = |told: &Option<Told>| {
-                let told = told.as_ref().filter(|told| member.sees(*peer, told));
-                told.map(|told| Arc::clone(&told.route))
-            };
-            let (before, now) = (seen(&before), seen(&now));
+            let before = member.seen(*peer, before.as_ref());
+            let now = member.seen(*peer, now.as_ref());
             if let Some(queue) = member.families.get_mut(id.family) {
-                queue.change(id.id, prefix, before.as_ref(), now.as_ref());
+                queue.change(id.id, prefix, before, now);
             }
+        }
+        if told.is_empty() {
+            told.shrink_to_fit();
         }
     }
 
@@ -137,7 +137,7 @@ impl AdjRibOut {
         member.address = address;
         let mut queue = Queue::new(self.seed);
         for (id, told) in self.told.get(family) {
-            if member.sees(peer, told) {
+            if member.permits(peer, told).is_ok() {
                 queue.announce(*id);
             }
         }
@@ -159,16 +159,13 @@ impl AdjRibOut {
                 continue;
             };
             let (old, new) = (from.told.get(family), self.told.get(family));
-            let seen = |told: Option<&Told>| {
-                let told = told.filter(|told| member.sees(peer, told));
-                told.map(|told| Arc::clone(&told.route))
-            };
             let gone = queue.known().filter(|id| !new.contains_key(id));
             let ids: Vec<u32> = gone.chain(new.keys().copied()).collect();
             for id in ids {
                 if let Some(view) = rib.by_id(RouteId { family, id }) {
-                    let (before, now) = (seen(old.get(&id)), seen(new.get(&id)));
-                    queue.change(id, view.prefix, before.as_ref(), now.as_ref());
+                    let before = member.seen(peer, old.get(&id));
+                    let now = member.seen(peer, new.get(&id));
+                    queue.change(id, view.prefix, before, now);
                 }
             }
             *member.families.get_mut(family) = Some(queue);
@@ -244,8 +241,10 @@ impl AdjRibOut {
 // === impl Member ===
 
 impl Member {
-    fn sees(&self, peer: PeerId, told: &Told) -> bool {
-        self.permits(peer, told).is_ok()
+    /// What the member is told of it.
+    fn seen<'t>(&self, peer: PeerId, told: Option<&'t Told>) -> Option<&'t Arc<Route>> {
+        let told = told.filter(|told| self.permits(peer, told).is_ok());
+        told.map(|told| &told.route)
     }
 
     fn permits(&self, peer: PeerId, told: &Told) -> Result<(), Withheld> {

@@ -156,14 +156,9 @@ impl Queue {
 
     fn take_pending(&mut self, limit: usize) -> Vec<u32> {
         let mut ids = Vec::new();
-        while ids.len() < limit {
-            let Some(id) = self.pending.next_from(self.cursor) else {
-                if self.round == Round::Changes && self.cursor != 0 {
-                    self.cursor = 0;
-                    continue;
-                }
-                break;
-            };
+        while ids.len() < limit
+            && let Some(id) = self.pending.next_from(self.cursor)
+        {
             self.pending.remove(id);
             self.announced.insert(id);
             ids.push(id);
