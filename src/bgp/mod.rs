@@ -1,4 +1,4 @@
-//! The BGP speaker: bytes, messages and the state machine so far, without sockets or clocks.
+//! The BGP speaker: messages, state machine, routes and policies so far, without sockets or clocks.
 
 pub mod fsm;
 pub mod policy;
