@@ -35,6 +35,11 @@ const ROOMS: &[Row] = &[
     ("bgp::fsm", 1, "net bgp::wire"),
     ("bgp::rib", 1, "net bgp::wire"),
     ("bgp::policy", 1, "net bgp::wire bgp::rib"),
+    (
+        "bgp::speaker",
+        1,
+        "net bgp::wire bgp::fsm bgp::rib bgp::policy",
+    ),
     ("model", 2, "net delta kernel::ipvs::object"),
     ("config", 2, "net"),
     (

@@ -1,6 +1,8 @@
-//! The BGP speaker: messages, state machine, routes and policies so far, without sockets or clocks.
+//! The BGP speaker, without sockets or clocks: messages, state machine, routes, policies, and the core
+//! that puts them together.
 
 pub mod fsm;
 pub mod policy;
 pub mod rib;
+pub mod speaker;
 pub mod wire;

@@ -1,0 +1,14 @@
+//! Several speakers over a simulated wire with a simulated clock: whatever happens on the way, left
+//! in peace they come to the same best paths.
+
+#[path = "bgp_sim/topology.rs"]
+mod topology;
+#[path = "bgp_sim/world.rs"]
+mod world;
+
+#[path = "bgp_sim/changes.rs"]
+mod changes;
+#[path = "bgp_sim/convergence.rs"]
+mod convergence;
+#[path = "bgp_sim/hostile.rs"]
+mod hostile;
