@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::topology::{
-    all_up, assert_mesh_converged, learned, mesh, originated, prefix, reflected,
+    all_up, assert_mesh_converged, learned, mesh, originated, prefix, reflected, ring,
 };
 use crate::world::{World, address};
 
@@ -115,6 +115,26 @@ proptest! {
         }
         calm_down(&mut world);
         assert_reflected(&world);
+        assert_as_if_new(&world, !seed);
+    }
+
+    #[test]
+    fn a_ring_of_autonomous_systems_converges_whatever_happens(
+        seed: u64,
+        happenings in prop::collection::vec(happening(), 0..16),
+    ) {
+        let mut world = World::new(ring(5), seed);
+        for happening in &happenings {
+            happen(&mut world, happening);
+        }
+        calm_down(&mut world);
+        assert_as_if_new(&world, !seed);
+        let all = world.nodes.iter().flat_map(|node| node.desired.originate.keys());
+        let all: BTreeSet<_> = all.copied().collect();
+        for node in &world.nodes {
+            let own = node.desired.originate.len();
+            prop_assert_eq!(learned(&node.best).len() + own, all.len());
+        }
     }
 }
 
@@ -127,6 +147,16 @@ proptest! {
         happenings in prop::collection::vec(happening(), 0..24),
     ) {
         converges(10, seed, &happenings);
+    }
+}
+
+/// Speakers that never saw anything but these settings come to the same best paths.
+fn assert_as_if_new(world: &World, seed: u64) {
+    let desired = world.nodes.iter().map(|node| node.desired.clone());
+    let mut fresh = World::new(desired.collect(), seed);
+    calm_down(&mut fresh);
+    for (old, new) in world.nodes.iter().zip(&fresh.nodes) {
+        assert_eq!(learned(&old.best), learned(&new.best));
     }
 }
 

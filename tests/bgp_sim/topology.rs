@@ -13,22 +13,22 @@ use kube_router::net::{ByFamily, Prefix};
 
 use crate::world::{World, address};
 
-pub const AS: u32 = 64_512;
+pub(crate) const AS: u32 = 64_512;
 
-pub fn router_id(node: usize) -> Ipv4Addr {
+pub(crate) fn router_id(node: usize) -> Ipv4Addr {
     match address(node) {
         IpAddr::V4(address) => address,
         IpAddr::V6(_) => Ipv4Addr::BROADCAST,
     }
 }
 
-pub fn prefix(number: usize) -> Prefix {
+pub(crate) fn prefix(number: usize) -> Prefix {
     format!("10.{}.{}.0/24", 100 + number / 256, number % 256)
         .parse()
         .expect("a prefix")
 }
 
-pub fn originated(node: usize) -> Originated {
+pub(crate) fn originated(node: usize) -> Originated {
     Originated {
         kind: RouteKind::PodCidr,
         next_hop: NextHop::from(address(node)),
@@ -36,7 +36,7 @@ pub fn originated(node: usize) -> Originated {
     }
 }
 
-pub fn speaker(node: usize, asn: u32) -> Desired {
+pub(crate) fn speaker(node: usize, asn: u32) -> Desired {
     Desired::new(Speaker {
         asn,
         confederation: None,
@@ -46,7 +46,7 @@ pub fn speaker(node: usize, asn: u32) -> Desired {
     })
 }
 
-pub fn peer(node: usize, local_as: u32, peer_as: u32) -> PeerDesired {
+pub(crate) fn peer(node: usize, local_as: u32, peer_as: u32) -> PeerDesired {
     let mut config = PeerConfig::new(local_as, router_id(node), PeerAs::Exactly(peer_as));
     config.graceful = Some(GracefulConfig {
         restart_time: Duration::from_secs(120),
@@ -63,7 +63,7 @@ pub fn peer(node: usize, local_as: u32, peer_as: u32) -> PeerDesired {
 }
 
 /// Everybody with everybody; each node originates the prefix of its number.
-pub fn mesh(count: usize) -> Vec<Desired> {
+pub(crate) fn mesh(count: usize) -> Vec<Desired> {
     let nodes = 0..count;
     nodes
         .map(|node| {
@@ -79,7 +79,7 @@ pub fn mesh(count: usize) -> Vec<Desired> {
 }
 
 /// The first `servers` nodes reflect for all others, who speak with them alone.
-pub fn reflected(servers: usize, clients: usize) -> Vec<Desired> {
+pub(crate) fn reflected(servers: usize, clients: usize) -> Vec<Desired> {
     let mut nodes = mesh(servers + clients);
     for (node, desired) in nodes.iter_mut().enumerate() {
         if node < servers {
@@ -98,8 +98,26 @@ pub fn reflected(servers: usize, clients: usize) -> Vec<Desired> {
     nodes
 }
 
+/// Each in an AS of its own, speaking with the next and the one before; what comes from the one is
+/// told the other.
+pub(crate) fn ring(count: usize) -> Vec<Desired> {
+    let asn = |node: usize| 64_600 + u32::try_from(node % count).expect("few nodes");
+    let nodes = 0..count;
+    nodes
+        .map(|node| {
+            let mut desired = speaker(node, asn(node));
+            for other in [node + 1, node + count - 1] {
+                let peer = Arc::new(peer(node, asn(node), asn(other)));
+                desired.peers.insert(address(other % count), peer);
+            }
+            desired.originate.insert(prefix(node), originated(node));
+            desired
+        })
+        .collect()
+}
+
 /// What a node has learned: prefixes with the next hops used.
-pub fn learned(best: &BestPaths) -> BTreeMap<Prefix, BTreeSet<IpAddr>> {
+pub(crate) fn learned(best: &BestPaths) -> BTreeMap<Prefix, BTreeSet<IpAddr>> {
     let paths = best.iter();
     paths
         .map(|(prefix, hops)| {
@@ -111,7 +129,7 @@ pub fn learned(best: &BestPaths) -> BTreeMap<Prefix, BTreeSet<IpAddr>> {
 
 /// By the settings alone: all who originate a prefix are its next hops, but for those who do so
 /// themselves.
-pub fn expected_in_mesh(world: &World, node: usize) -> BTreeMap<Prefix, BTreeSet<IpAddr>> {
+pub(crate) fn expected_in_mesh(world: &World, node: usize) -> BTreeMap<Prefix, BTreeSet<IpAddr>> {
     let mut expected: BTreeMap<Prefix, BTreeSet<IpAddr>> = BTreeMap::new();
     for other in &world.nodes {
         for prefix in other.desired.originate.keys() {
@@ -124,7 +142,7 @@ pub fn expected_in_mesh(world: &World, node: usize) -> BTreeMap<Prefix, BTreeSet
     expected
 }
 
-pub fn assert_mesh_converged(world: &World) {
+pub(crate) fn assert_mesh_converged(world: &World) {
     for (at, node) in world.nodes.iter().enumerate() {
         assert_eq!(
             learned(&node.best),
@@ -134,12 +152,12 @@ pub fn assert_mesh_converged(world: &World) {
     }
 }
 
-pub fn is_up(world: &World, node: usize, peer: usize) -> bool {
+pub(crate) fn is_up(world: &World, node: usize, peer: usize) -> bool {
     let status = world.nodes[node].core.neighbor_status(address(peer));
     status.is_some_and(|status| status.state == State::Established)
 }
 
-pub fn all_up(world: &World) -> bool {
+pub(crate) fn all_up(world: &World) -> bool {
     world.nodes.iter().all(|node| {
         let neighbors = node.core.status().neighbors;
         neighbors
@@ -149,7 +167,7 @@ pub fn all_up(world: &World) -> bool {
 }
 
 /// How often the session was established, of node and peer.
-pub fn established(world: &World, node: usize, peer: usize) -> u64 {
+pub(crate) fn established(world: &World, node: usize, peer: usize) -> u64 {
     let status = world.nodes[node].core.neighbor_status(address(peer));
     status.map_or(0, |status| status.counters.established)
 }

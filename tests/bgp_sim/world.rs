@@ -16,16 +16,16 @@ use kube_router::net::ByFamily;
 
 /// Numbers by a seed (splitmix64).
 #[derive(Debug, Clone)]
-pub struct Chance(pub u64);
+pub(crate) struct Chance(pub u64);
 
-pub struct Node {
-    pub core: SpeakerCore,
-    pub desired: Desired,
-    pub address: IpAddr,
-    pub best: BestPaths,
-    pub notes: Vec<(IpAddr, Note)>,
+pub(crate) struct Node {
+    pub(crate) core: SpeakerCore,
+    pub(crate) desired: Desired,
+    pub(crate) address: IpAddr,
+    pub(crate) best: BestPaths,
+    pub(crate) notes: Vec<(IpAddr, Note)>,
     /// Its application does not read: octets to it stay unwritten.
-    pub is_stalled: bool,
+    pub(crate) is_stalled: bool,
     /// Octets that wait for it, by wire.
     held: Vec<(usize, usize, usize)>,
     is_down: bool,
@@ -50,19 +50,19 @@ enum Packet {
     Closed,
 }
 
-pub struct World {
-    pub now: Instant,
-    pub nodes: Vec<Node>,
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) nodes: Vec<Node>,
     wires: Vec<Wire>,
     flying: BTreeMap<(Instant, u64), (usize, usize, Packet)>,
     order: u64,
-    pub chance: Chance,
+    pub(crate) chance: Chance,
     /// The longest way of a packet.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
 }
 
 impl Chance {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -70,18 +70,18 @@ impl Chance {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit.max(1)
     }
 }
 
-pub fn address(node: usize) -> IpAddr {
+pub(crate) fn address(node: usize) -> IpAddr {
     let node = u32::try_from(node).expect("few nodes");
     IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0001 + node))
 }
 
 impl World {
-    pub fn new(desired: Vec<Desired>, seed: u64) -> Self {
+    pub(crate) fn new(desired: Vec<Desired>, seed: u64) -> Self {
         let mut chance = Chance(seed);
         #[expect(
             clippy::disallowed_methods,
@@ -118,19 +118,19 @@ impl World {
     }
 
     /// Gives a node its settings as they are now.
-    pub fn apply(&mut self, at: usize) {
+    pub(crate) fn apply(&mut self, at: usize) {
         let desired = self.nodes[at].desired.clone();
         let out = self.nodes[at].core.set_desired(self.now, desired);
         self.carry_out(at, out);
     }
 
-    pub fn input(&mut self, at: usize, input: Input) {
+    pub(crate) fn input(&mut self, at: usize, input: Input) {
         let out = self.nodes[at].core.handle(self.now, input);
         self.carry_out(at, out);
     }
 
     /// Everything up to a moment, in order; input before timers.
-    pub fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(at) = self.next_at().filter(|at| *at <= end) {
             self.now = self.now.max(at);
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// Until it holds.
-    pub fn run_until(&mut self, limit: Duration, holds: impl Fn(&Self) -> bool) {
+    pub(crate) fn run_until(&mut self, limit: Duration, holds: impl Fn(&Self) -> bool) {
         let end = self.now + limit;
         while !holds(self) {
             let next = self.next_at().filter(|at| *at <= end);
@@ -234,7 +234,7 @@ impl World {
     }
 
     /// It reads again.
-    pub fn unstall(&mut self, at: usize) {
+    pub(crate) fn unstall(&mut self, at: usize) {
         self.nodes[at].is_stalled = false;
         for (wire, side, count) in std::mem::take(&mut self.nodes[at].held) {
             self.fly(wire, side, Packet::Written(count));
@@ -242,7 +242,7 @@ impl World {
     }
 
     /// Octets from nobody's application, on the wire that `from` has to `to`.
-    pub fn inject(&mut self, from: usize, to: usize, octets: &[u8]) {
+    pub(crate) fn inject(&mut self, from: usize, to: usize, octets: &[u8]) {
         let is_it = |wire: &Wire| {
             wire.open == [true; 2] && wire.nodes.contains(&from) && wire.nodes.contains(&to)
         };
@@ -319,7 +319,7 @@ impl World {
     }
 
     /// Breaks what connects two nodes; both are told, in their time.
-    pub fn break_between(&mut self, a: usize, b: usize) {
+    pub(crate) fn break_between(&mut self, a: usize, b: usize) {
         for wire in 0..self.wires.len() {
             let nodes = self.wires[wire].nodes;
             if nodes == [a, b] || nodes == [b, a] {
@@ -333,7 +333,7 @@ impl World {
     }
 
     /// The process is gone; its peers are told by TCP, or not at all.
-    pub fn crash(&mut self, at: usize, is_told: bool) {
+    pub(crate) fn crash(&mut self, at: usize, is_told: bool) {
         self.nodes[at].is_down = true;
         for wire in 0..self.wires.len() {
             for side in 0..2 {
@@ -347,7 +347,7 @@ impl World {
         }
     }
 
-    pub fn start_again(&mut self, at: usize, is_graceful: bool) {
+    pub(crate) fn start_again(&mut self, at: usize, is_graceful: bool) {
         let restarted = is_graceful.then_some(Restarted {
             deferral: Duration::from_secs(60),
             preserved: ByFamily { v4: true, v6: true },
