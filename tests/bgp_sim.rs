@@ -1,5 +1,6 @@
 //! Several speakers over a simulated wire with a simulated clock: whatever happens on the way, left
 //! in peace they come to the same best paths.
+#![allow(clippy::expect_used, reason = "a test")]
 
 #[path = "bgp_sim/topology.rs"]
 mod topology;

@@ -171,9 +171,10 @@ fn is_pure(file: &str) -> bool {
         || ["rules", "render", "machine", "wanted", "name"]
             .iter()
             .any(|part| file.starts_with(&format!("firewall/{part}")))
-        || ["wire", "fsm", "rib", "policy", "speaker/core"]
+        || ["wire", "fsm", "rib", "policy", "speaker"]
             .iter()
             .any(|part| file.starts_with(&format!("bgp/{part}")))
+            && !file.starts_with("bgp/speaker/io/")
 }
 
 /// Whether the path has the words of `name`, from its start on or (for `Instant::now`) anywhere.

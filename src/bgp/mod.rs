@@ -1,5 +1,5 @@
-//! The BGP speaker, without sockets or clocks: messages, state machine, routes, policies, and the core
-//! that puts them together.
+//! The BGP speaker: messages, state machine, routes and policies, the core that puts them together,
+//! all without sockets or clocks, and around it the sockets.
 
 pub mod fsm;
 pub mod policy;

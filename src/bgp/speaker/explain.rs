@@ -86,11 +86,11 @@ impl SpeakerCore {
                 return;
             }
             for neighbor in neighbors.values() {
-                if let Some((told, export)) = groups.explain(neighbor.id, &view, routes) {
+                if let Some(exported) = groups.explain(neighbor.id, &view, routes) {
                     telling.push(Telling {
                         peer: neighbor.key,
-                        told,
-                        export,
+                        told: exported.told,
+                        export: exported.statement,
                     });
                 }
             }

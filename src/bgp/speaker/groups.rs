@@ -25,6 +25,14 @@ pub(super) struct GroupKey {
     neighbor: Vec<bool>,
 }
 
+/// What the export of one prefix comes to.
+#[derive(Debug)]
+pub(super) struct Exported {
+    pub(super) told: Result<Arc<Route>, Withheld>,
+    /// The statement that decided; `None` for the policy's last word.
+    pub(super) statement: Option<Arc<str>>,
+}
+
 #[derive(Debug)]
 struct Group {
     key: GroupKey,
@@ -242,7 +250,7 @@ impl Groups {
         peer: PeerId,
         view: &PrefixView<'_>,
         routes: &mut Routes<'_>,
-    ) -> Option<(Result<Arc<Route>, Withheld>, Option<Arc<str>>)> {
+    ) -> Option<Exported> {
         let path = view.best()?;
         let group = self.group_mut(peer)?;
         let route = policy::Route {
@@ -257,7 +265,7 @@ impl Groups {
             (Ok(_), Some(Err(withheld))) => Err(withheld),
             (exported, _) => exported,
         };
-        Some((told, statement))
+        Some(Exported { told, statement })
     }
 
     fn group(&self, peer: PeerId) -> Option<&Group> {

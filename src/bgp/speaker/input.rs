@@ -88,6 +88,8 @@ pub enum Note {
     Faults(Vec<AttributeFault>),
     /// More peers of a range than it has room for, or a connection to the wrong address of ours.
     Refused(Refusal),
+    /// The kernel does not take the peer's password, with its words.
+    Password(String),
 }
 
 /// Why a connection was not even looked at.

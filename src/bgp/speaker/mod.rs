@@ -26,13 +26,11 @@ mod desired;
 mod explain;
 mod groups;
 mod input;
+pub mod io;
 mod neighbor;
 mod reconcile;
 mod status;
 mod tables;
-
-#[cfg(test)]
-mod tests;
 
 pub use self::core::{Restarted, SpeakerCore};
 pub use connection::UNWRITTEN_LIMIT;

@@ -49,6 +49,13 @@ impl SpeakerCore {
         Some((Arc::clone(&range.peer), true))
     }
 
+    /// The settings that a peer from this address would have.
+    pub(super) fn wanted_by(&self, key: PeerKey) -> Option<&PeerDesired> {
+        let peer = self.desired.peers.get(&key);
+        let range = || self.desired.range(key).map(|range| &range.peer);
+        peer.or_else(range).map(AsRef::as_ref)
+    }
+
     /// With the first [`Desired`] after a restart, waiting for helpers begins.
     fn begin_restart(&mut self, now: Instant) {
         let Some(restarted) = self.restarted.take() else {

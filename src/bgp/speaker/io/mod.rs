@@ -1,0 +1,137 @@
+//! The speaker's sockets: one task owns the core, each connection has one that reads and one that
+//! writes.
+//!
+//! - Whoever reads waits when the owner is busy; whoever does not read at the other end is told no
+//!   more than the core's bound.
+//! - A connection that is to be closed has five seconds to take what is queued.
+
+mod connection;
+mod owner;
+mod tcp;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use self::owner::{EVENTS, Owner};
+use super::core::{Restarted, SpeakerCore};
+use super::desired::{Desired, PeerKey};
+use super::input::{Input, Note};
+use crate::bgp::rib::BestPaths;
+
+/// A speaker that runs, for as long as somebody has its handle.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    commands: mpsc::UnboundedSender<Command>,
+    best: watch::Receiver<BestPaths>,
+}
+
+/// How a speaker starts.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where peers connect to; may be empty.
+    pub listen: Vec<SocketAddr>,
+    /// Random.
+    pub seed: u64,
+    pub restarted: Option<Restarted>,
+}
+
+/// Why a speaker can't start.
+#[derive(Debug, thiserror::Error)]
+#[error("can't listen at {address}: {source}")]
+pub struct ListenError {
+    pub address: SocketAddr,
+    pub source: io::Error,
+}
+
+/// What the speaker wants to be logged.
+pub type Notes = mpsc::UnboundedReceiver<(PeerKey, Note)>;
+
+enum Command {
+    SetDesired(Box<Desired>),
+    Input(Input),
+    Ask(Box<dyn FnOnce(&mut SpeakerCore) + Send>),
+}
+
+/// Starts a speaker that wants nothing yet, on the current runtime.
+///
+/// # Errors
+/// An address that it can't listen at.
+pub fn spawn(options: &Options) -> Result<(Handle, Notes), ListenError> {
+    let listen = |address: &SocketAddr| {
+        let address = *address;
+        let listener = tcp::listen(address).map(Arc::new);
+        listener.map_err(|source| ListenError { address, source })
+    };
+    let listeners = options.listen.iter().map(listen);
+    let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+    let (commands, to_obey) = mpsc::unbounded_channel();
+    let (to_us, events) = mpsc::channel(EVENTS);
+    let (best, view) = watch::channel(BestPaths::default());
+    let (notes, to_log) = mpsc::unbounded_channel();
+    let accepting: Vec<_> = listeners
+        .iter()
+        .map(|listener| tokio::spawn(owner::accept_all(Arc::clone(listener), to_us.clone())))
+        .collect();
+    let owner = Owner {
+        core: SpeakerCore::new(options.seed, options.restarted),
+        listeners,
+        commands: to_obey,
+        events,
+        to_us,
+        best,
+        notes,
+        connections: rustc_hash::FxHashMap::default(),
+        next_serial: 0,
+        has_new_best: false,
+    };
+    tokio::spawn(async move {
+        owner.run().await;
+        accepting.iter().for_each(tokio::task::JoinHandle::abort);
+    });
+    let handle = Handle {
+        commands,
+        best: view,
+    };
+    Ok((handle, to_log))
+}
+
+// === impl Handle ===
+
+impl Handle {
+    /// Wants this from now on.
+    pub fn set_desired(&self, desired: Desired) {
+        self.command(Command::SetDesired(Box::new(desired)));
+    }
+
+    /// What operators, BFD and the kernel have to say.
+    pub fn input(&self, input: Input) {
+        self.command(Command::Input(input));
+    }
+
+    /// Looks at the core, between two events; `None` if the speaker has ended.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut SpeakerCore) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.command(Command::Ask(Box::new(move |core| {
+            // Who asked may have gone.
+            let _ = answer.send(question(core));
+        })));
+        answered.await.ok()
+    }
+
+    /// The best paths, as they change.
+    #[must_use]
+    pub fn best_paths(&self) -> watch::Receiver<BestPaths> {
+        self.best.clone()
+    }
+
+    fn command(&self, command: Command) {
+        // The owner ends only with the last handle, or with the runtime.
+        let _ = self.commands.send(command);
+    }
+}

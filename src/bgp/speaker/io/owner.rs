@@ -1,0 +1,213 @@
+//! The one task that owns the core: it feeds events in and carries orders out.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use rustc_hash::FxHashMap;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio::time::sleep_until;
+
+use super::connection::Running;
+use super::{Command, tcp};
+use crate::bgp::fsm::ConnectionId;
+use crate::bgp::rib::BestPaths;
+use crate::bgp::speaker::core::SpeakerCore;
+use crate::bgp::speaker::desired::{PeerDesired, PeerKey};
+use crate::bgp::speaker::input::{ConnectionKey, Input, Note, Output};
+
+/// Something from the tasks around.
+#[derive(Debug)]
+pub(super) enum Event {
+    Input(Input),
+    Dialed(ConnectionKey, TcpStream),
+    Accepted(TcpStream, SocketAddr),
+}
+
+/// Events that may wait; who has more waits himself.
+pub(super) const EVENTS: usize = 64;
+
+pub(super) struct Owner {
+    pub(super) core: SpeakerCore,
+    pub(super) listeners: Vec<std::sync::Arc<TcpListener>>,
+    pub(super) commands: mpsc::UnboundedReceiver<Command>,
+    pub(super) events: mpsc::Receiver<Event>,
+    pub(super) to_us: mpsc::Sender<Event>,
+    pub(super) best: watch::Sender<BestPaths>,
+    pub(super) notes: mpsc::UnboundedSender<(PeerKey, Note)>,
+    pub(super) connections: FxHashMap<ConnectionKey, Connection>,
+    pub(super) next_serial: u32,
+    pub(super) has_new_best: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Connection {
+    Dialing(AbortHandle),
+    Running(Running),
+}
+
+// === impl Owner ===
+
+#[expect(clippy::disallowed_methods, reason = "the edge that reads the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+impl Owner {
+    /// Until nobody has a handle any more.
+    pub(super) async fn run(mut self) {
+        loop {
+            let deadline = self.core.poll_timeout();
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(command) => self.obey(command),
+                    None => return,
+                },
+                Some(event) = self.events.recv() => {
+                    self.happen(event);
+                    // All that is there comes before timers, but no more than that.
+                    for _ in 0..EVENTS {
+                        let Ok(event) = self.events.try_recv() else { break };
+                        self.happen(event);
+                    }
+                }
+                () = sleep_until(deadline.unwrap_or_else(now).into()), if deadline.is_some() => {}
+            }
+            let now = now();
+            if self.core.poll_timeout().is_some_and(|due| due <= now) {
+                let out = self.core.handle_timeout(now);
+                self.carry_out(out);
+            }
+            if std::mem::take(&mut self.has_new_best) {
+                self.best.send_replace(self.core.best_paths());
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::SetDesired(desired) => {
+                let out = self.core.set_desired(now(), *desired);
+                self.carry_out(out);
+            }
+            Command::Input(input) => self.happen(Event::Input(input)),
+            Command::Ask(question) => question(&mut self.core),
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        let input = match event {
+            Event::Input(input) => {
+                if let Input::Closed(key) = &input {
+                    self.connections.remove(key);
+                }
+                input
+            }
+            Event::Dialed(key, stream) => {
+                // Given up meanwhile if it is no longer there.
+                let Some(connection) = self.connections.get_mut(&key) else {
+                    return;
+                };
+                let running = Running::start(stream, key, &self.to_us);
+                *connection = Connection::Running(running);
+                Input::Connected(key)
+            }
+            Event::Accepted(stream, from) => {
+                let Ok(local) = stream.local_addr() else {
+                    return;
+                };
+                let id = ConnectionId::incoming(self.next_serial);
+                self.next_serial = self.next_serial.wrapping_add(1);
+                let key = ConnectionKey {
+                    peer: from.ip(),
+                    id,
+                };
+                let wanted = self.core.wanted_by(key.peer);
+                let is_set = wanted
+                    .is_none_or(|it| tcp::set_ttl(&stream, key.peer, it.transport.ttl).is_ok());
+                if !is_set {
+                    return;
+                }
+                let running = Running::start(stream, key, &self.to_us);
+                self.connections.insert(key, Connection::Running(running));
+                let local = local.ip();
+                Input::Accepted { key, local }
+            }
+        };
+        let out = self.core.handle(now(), input);
+        self.carry_out(out);
+    }
+
+    fn carry_out(&mut self, out: Vec<Output>) {
+        for output in out {
+            match output {
+                Output::Expect { peer, as_wanted } => self.expect(peer, &as_wanted),
+                Output::Forget { peer } => self.set_password(peer, &[]),
+                Output::Connect { key, to } => self.dial(key, to),
+                Output::Send(key, octets) => {
+                    if let Some(Connection::Running(running)) = self.connections.get(&key) {
+                        running.send(octets);
+                    }
+                }
+                Output::Close(key) => {
+                    if let Some(Connection::Dialing(dialing)) = self.connections.remove(&key) {
+                        dialing.abort();
+                    }
+                }
+                Output::BestPathsChanged => self.has_new_best = true,
+                Output::Note { peer, note } => {
+                    // Who does not want to know has dropped his end.
+                    let _ = self.notes.send((peer, note));
+                }
+            }
+        }
+    }
+
+    fn expect(&self, peer: PeerKey, wanted: &PeerDesired) {
+        let password = wanted.transport.password.as_deref().unwrap_or_default();
+        self.set_password(peer, password);
+    }
+
+    /// On the listeners of the peer's family.
+    fn set_password(&self, peer: PeerKey, password: &[u8]) {
+        for listener in &self.listeners {
+            let is_of_family = listener
+                .local_addr()
+                .is_ok_and(|local| local.is_ipv4() == peer.is_ipv4());
+            if is_of_family && let Err(error) = tcp::set_md5(listener.as_ref(), peer, password) {
+                let note = Note::Password(error.to_string());
+                let _ = self.notes.send((peer, note));
+            }
+        }
+    }
+
+    fn dial(&mut self, key: ConnectionKey, to: std::sync::Arc<PeerDesired>) {
+        let events = self.to_us.clone();
+        let dialing = tokio::spawn(async move {
+            let event = match tcp::connect(key.peer, &to.transport).await {
+                Ok(stream) => Event::Dialed(key, stream),
+                Err(_) => Event::Input(Input::Closed(key)),
+            };
+            // The owner is gone where this fails.
+            let _ = events.send(event).await;
+        });
+        let dialing = Connection::Dialing(dialing.abort_handle());
+        self.connections.insert(key, dialing);
+    }
+}
+
+/// Accepts for as long as the owner is there.
+pub(super) async fn accept_all(listener: std::sync::Arc<TcpListener>, events: mpsc::Sender<Event>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                if events.send(Event::Accepted(stream, from)).await.is_err() {
+                    return;
+                }
+            }
+            // Out of descriptors, or the peer has gone again: others may come later.
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Sockets as a peer's transport wants them: TCP MD5, TTL, local address.
+//!
+//! References: RFC 2385, 5082; `linux/tcp.h` (`struct tcp_md5sig`), ip(7), ipv6(7), tcp(7).
+#![expect(unsafe_code, reason = "socket options that tokio does not wrap")]
+
+use std::io;
+use std::mem;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::bgp::speaker::desired::{Transport, Ttl};
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 128;
+/// `TCP_MD5SIG_MAXKEYLEN`.
+const MAX_KEY: usize = 80;
+
+/// `struct tcp_md5sig` of `linux/tcp.h`.
+#[repr(C)]
+struct TcpMd5Sig {
+    address: libc::sockaddr_storage,
+    flags: u8,
+    prefix_length: u8,
+    key_length: u16,
+    interface: libc::c_int,
+    key: [u8; MAX_KEY],
+}
+
+/// Listens at one address, of its own family alone.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(address.ip())?;
+    socket.set_reuseaddr(true)?;
+    if address.is_ipv6() {
+        set(&socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, &1)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Connects to a peer from the local address, with its password and TTL.
+pub(super) async fn connect(peer: IpAddr, transport: &Transport) -> io::Result<TcpStream> {
+    let socket = socket(peer)?;
+    if let Some(local) = transport.local_address {
+        socket.bind(SocketAddr::new(local, 0))?;
+    }
+    if let Some(password) = &transport.password {
+        set_md5(&socket, peer, password)?;
+    }
+    set_ttl(&socket, peer, transport.ttl)?;
+    socket.connect(SocketAddr::new(peer, transport.port)).await
+}
+
+fn socket(of: IpAddr) -> io::Result<TcpSocket> {
+    match of {
+        IpAddr::V4(_) => TcpSocket::new_v4(),
+        IpAddr::V6(_) => TcpSocket::new_v6(),
+    }
+}
+
+/// Sets the key of a peer's segments; an empty one takes it away. On a listener it holds for the
+/// connections that come.
+pub(super) fn set_md5(socket: &impl AsRawFd, peer: IpAddr, password: &[u8]) -> io::Result<()> {
+    let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "a password of over 80 octets");
+    let mut key = [0; MAX_KEY];
+    key.get_mut(..password.len())
+        .ok_or_else(too_long)?
+        .copy_from_slice(password);
+    let signature = TcpMd5Sig {
+        address: storage(peer),
+        flags: 0,
+        prefix_length: 0,
+        key_length: u16::try_from(password.len()).map_err(|_| too_long())?,
+        interface: 0,
+        key,
+    };
+    match set(socket, libc::IPPROTO_TCP, libc::TCP_MD5SIG, &signature) {
+        // No key was there to be taken away.
+        Err(error) if password.is_empty() && error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        result => result,
+    }
+}
+
+/// Of what goes out, and for [`Ttl::Security`] of what may come in.
+pub(super) fn set_ttl(socket: &impl AsRawFd, peer: IpAddr, ttl: Ttl) -> io::Result<()> {
+    let (send, least) = match ttl {
+        Ttl::Default => return Ok(()),
+        Ttl::Send(ttl) => (ttl, None),
+        Ttl::Security { hops } => (255, Some(u8::MAX - hops.saturating_sub(1))),
+    };
+    let (level, ttl_option, least_option) = match peer {
+        IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TTL, libc::IP_MINTTL),
+        IpAddr::V6(_) => (
+            libc::IPPROTO_IPV6,
+            libc::IPV6_UNICAST_HOPS,
+            libc::IPV6_MINHOPCOUNT,
+        ),
+    };
+    set(socket, level, ttl_option, &libc::c_int::from(send))?;
+    match least {
+        Some(least) => set(socket, level, least_option, &libc::c_int::from(least)),
+        None => Ok(()),
+    }
+}
+
+fn storage(address: IpAddr) -> libc::sockaddr_storage {
+    // SAFETY: all-zero octets are a valid `sockaddr_storage` of the family AF_UNSPEC.
+    let mut storage: libc::sockaddr_storage = unsafe { mem::zeroed() };
+    let at = ptr::from_mut(&mut storage);
+    match address {
+        IpAddr::V4(address) => {
+            let to = at.cast::<libc::sockaddr_in>();
+            // SAFETY: `sockaddr_storage` is as large and as strictly aligned as any address.
+            let to = unsafe { &mut *to };
+            to.sin_family = libc::AF_INET as libc::sa_family_t;
+            to.sin_addr.s_addr = u32::from_ne_bytes(address.octets());
+        }
+        IpAddr::V6(address) => {
+            let to = at.cast::<libc::sockaddr_in6>();
+            // SAFETY: as above.
+            let to = unsafe { &mut *to };
+            to.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            to.sin6_addr.s6_addr = address.octets();
+        }
+    }
+    storage
+}
+
+fn set<T>(socket: &impl AsRawFd, level: i32, option: i32, value: &T) -> io::Result<()> {
+    let fd: RawFd = socket.as_raw_fd();
+    let length = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
+    // SAFETY: `value` is readable for `length` octets, the kernel keeps no pointer to it.
+    let result =
+        unsafe { libc::setsockopt(fd, level, option, ptr::from_ref(value).cast(), length) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
