@@ -34,8 +34,8 @@ fn free_port(address: IpAddr) -> u16 {
     listener.local_addr().expect("an address").port()
 }
 
-/// One end: its own settings towards the other end.
-fn end(node: usize, own: IpAddr, other: IpAddr, port: u16) -> (Desired, PeerDesired) {
+/// One end's settings, and those towards the other end.
+fn end(node: usize, own: IpAddr, port: u16) -> (Desired, PeerDesired) {
     let mut desired = speaker(node, AS);
     let mut route = originated(node);
     // Loopback is no next hop.
@@ -49,7 +49,6 @@ fn end(node: usize, own: IpAddr, other: IpAddr, port: u16) -> (Desired, PeerDesi
     let mut towards = peer(node, AS, AS);
     towards.transport.port = port;
     towards.transport.local_address = Some(own);
-    let _ = other;
     (desired, towards)
 }
 
@@ -77,7 +76,7 @@ async fn exchange(addresses: [IpAddr; 2], change: impl Fn(&mut PeerDesired)) {
     for node in 0..2 {
         let (own, other) = (addresses[node], addresses[1 - node]);
         let (handle, notes) = start(own, port, 77 + u64::try_from(node).expect("small"));
-        let (mut desired, mut towards) = end(node, own, other, port);
+        let (mut desired, mut towards) = end(node, own, port);
         change(&mut towards);
         desired.peers.insert(other, Arc::new(towards));
         handle.set_desired(desired.clone());
@@ -116,12 +115,13 @@ async fn another_password_keeps_them_apart_until_it_is_the_same() {
     let port = free_port(v4(8));
     let (a, _a_notes) = start(v4(8), port, 1);
     let (b, _b_notes) = start(v4(9), port, 2);
-    let (mut at_a, mut to_b) = end(0, v4(8), v4(9), port);
-    let (mut at_b, mut to_a) = end(1, v4(9), v4(8), port);
-    to_b.transport.password = Some(Arc::from(&b"one"[..]));
-    to_a.transport.password = Some(Arc::from(&b"other"[..]));
-    at_a.peers.insert(v4(9), Arc::new(to_b.clone()));
-    at_b.peers.insert(v4(8), Arc::new(to_a));
+    let (mut at_a, mut to_b) = end(0, v4(8), port);
+    let (mut at_b, mut to_a) = end(1, v4(9), port);
+    let password = |text: &str| Some(Arc::from(text.as_bytes()));
+    to_b.transport.password = password("one");
+    to_a.transport.password = password("other");
+    at_a.peers.insert(v4(9), Arc::new(to_b));
+    at_b.peers.insert(v4(8), Arc::new(to_a.clone()));
     a.set_desired(at_a);
     b.set_desired(at_b.clone());
     let mut best = a.best_paths();
@@ -131,8 +131,8 @@ async fn another_password_keeps_them_apart_until_it_is_the_same() {
     )
     .await;
     assert!(early.is_err(), "they speak with different passwords");
-    to_b.transport.local_address = Some(v4(9));
-    at_b.peers.insert(v4(8), Arc::new(to_b));
+    to_a.transport.password = password("one");
+    at_b.peers.insert(v4(8), Arc::new(to_a));
     b.set_desired(at_b);
     knows(&a, prefix(1), true).await;
 }
@@ -142,8 +142,8 @@ async fn a_stranger_and_a_peer_that_sends_garbage_harm_nobody() {
     let port = free_port(v4(10));
     let (a, _a_notes) = start(v4(10), port, 1);
     let (b, _b_notes) = start(v4(11), port, 2);
-    let (mut at_a, to_b) = end(0, v4(10), v4(11), port);
-    let (mut at_b, to_a) = end(1, v4(11), v4(10), port);
+    let (mut at_a, to_b) = end(0, v4(10), port);
+    let (mut at_b, to_a) = end(1, v4(11), port);
     let mut quiet = peer(0, AS, AS);
     quiet.session.passive = true;
     at_a.peers.insert(v4(12), Arc::new(quiet));

@@ -15,6 +15,8 @@ use crate::bgp::speaker::desired::{Transport, Ttl};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 128;
+/// What only a direct neighbour's packets arrive with (RFC 5082).
+const MAX_TTL: libc::c_int = 255;
 /// `TCP_MD5SIG_MAXKEYLEN`.
 const MAX_KEY: usize = 80;
 
@@ -36,6 +38,8 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         set(&socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, &1)?;
     }
+    // A peer with TTL security drops our SYN-ACK otherwise; it is sent before we know for whom.
+    set_sent_ttl(&socket, address.ip(), MAX_TTL)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -86,22 +90,26 @@ pub(super) fn set_md5(socket: &impl AsRawFd, peer: IpAddr, password: &[u8]) -> i
 /// Of what goes out, and for [`Ttl::Security`] of what may come in.
 pub(super) fn set_ttl(socket: &impl AsRawFd, peer: IpAddr, ttl: Ttl) -> io::Result<()> {
     let (send, least) = match ttl {
-        Ttl::Default => return Ok(()),
-        Ttl::Send(ttl) => (ttl, None),
-        Ttl::Security { hops } => (255, Some(u8::MAX - hops.saturating_sub(1))),
+        // To both families' options -1 is the default.
+        Ttl::Default => (-1, None),
+        Ttl::Send(ttl) => (ttl.into(), None),
+        Ttl::Security { hops } => (MAX_TTL, Some(MAX_TTL + 1 - libc::c_int::from(hops.max(1)))),
     };
-    let (level, ttl_option, least_option) = match peer {
-        IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TTL, libc::IP_MINTTL),
-        IpAddr::V6(_) => (
-            libc::IPPROTO_IPV6,
-            libc::IPV6_UNICAST_HOPS,
-            libc::IPV6_MINHOPCOUNT,
-        ),
+    set_sent_ttl(socket, peer, send)?;
+    let (level, option) = match peer {
+        IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MINTTL),
+        IpAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT),
     };
-    set(socket, level, ttl_option, &libc::c_int::from(send))?;
     match least {
-        Some(least) => set(socket, level, least_option, &libc::c_int::from(least)),
+        Some(least) => set(socket, level, option, &least),
         None => Ok(()),
+    }
+}
+
+fn set_sent_ttl(socket: &impl AsRawFd, of: IpAddr, ttl: libc::c_int) -> io::Result<()> {
+    match of {
+        IpAddr::V4(_) => set(socket, libc::IPPROTO_IP, libc::IP_TTL, &ttl),
+        IpAddr::V6(_) => set(socket, libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, &ttl),
     }
 }
 
