@@ -165,6 +165,18 @@ async fn a_stranger_and_a_peer_that_sends_garbage_harm_nobody() {
         let ended = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
         assert!(ended.is_ok(), "{from} is closed");
     }
+    // Nor does one that connects again and again.
+    let mut many = Vec::new();
+    for from in [v4(12), v4(13)].into_iter().cycle().take(1000) {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket
+            .bind(SocketAddr::new(from, 0))
+            .expect("a loopback address");
+        let stream = socket.connect(SocketAddr::new(v4(10), port)).await;
+        many.push(stream.expect("somebody listens"));
+    }
+    let held = a.ask(|core| core.connections(v4(12))).await;
+    assert!(held.is_some_and(|held| held <= 2), "{held:?}");
     let lost = a.ask(|core| {
         let status = core.neighbor_status(v4(11)).expect("a peer");
         status.counters.lost
@@ -182,7 +194,7 @@ async fn a_port_that_is_taken_is_said() {
         seed: 1,
         restarted: None,
     };
-    let error = spawn(&options).err().expect("it is taken").to_string();
+    let error = spawn(&options).expect_err("it is taken").to_string();
     assert!(
         error.starts_with(&format!("can't listen at {address}: ")),
         "{error}"

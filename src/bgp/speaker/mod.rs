@@ -29,6 +29,7 @@ mod input;
 pub mod io;
 mod neighbor;
 mod reconcile;
+mod session;
 mod status;
 mod tables;
 

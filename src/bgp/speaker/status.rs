@@ -126,6 +126,13 @@ impl SpeakerCore {
         })
     }
 
+    /// How many connections a peer has, attempts among them.
+    #[must_use]
+    pub fn connections(&self, peer: PeerKey) -> usize {
+        let neighbor = self.neighbors.get(&peer);
+        neighbor.map_or(0, |neighbor| neighbor.connections.len())
+    }
+
     /// What a peer has told of a family, sorted by prefix; nothing for an unknown peer.
     #[must_use]
     pub fn rib_in(&self, peer: PeerKey, family: Family) -> Vec<RibInEntry> {
