@@ -82,6 +82,10 @@ const WITHIN_A_LAYER: &[(&str, &str)] = &[
     ("bgp::rib", "bgp::wire"),
     ("bgp::policy", "bgp::wire"),
     ("bgp::policy", "bgp::rib"),
+    ("bgp::speaker", "bgp::wire"),
+    ("bgp::speaker", "bgp::fsm"),
+    ("bgp::speaker", "bgp::rib"),
+    ("bgp::speaker", "bgp::policy"),
 ];
 
 /// What a pure file may not name: a path that starts or goes on so.
