@@ -11,5 +11,7 @@ mod world;
 mod changes;
 #[path = "bgp_sim/convergence.rs"]
 mod convergence;
+#[path = "bgp_sim/extensions.rs"]
+mod extensions;
 #[path = "bgp_sim/hostile.rs"]
 mod hostile;
