@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use kube_router::bgp::rib::BestPaths;
 use kube_router::bgp::speaker::io::{Handle, Notes, Options, spawn};
-use kube_router::bgp::speaker::{Desired, PeerDesired, Ttl};
+use kube_router::bgp::speaker::{Desired, ListenRange, PeerDesired, Ttl};
 use kube_router::bgp::wire::NextHop;
 use kube_router::net::Prefix;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -135,6 +135,36 @@ async fn another_password_keeps_them_apart_until_it_is_the_same() {
     at_b.peers.insert(v4(8), Arc::new(to_a));
     b.set_desired(at_b);
     knows(&a, prefix(1), true).await;
+}
+
+#[tokio::test]
+async fn a_peer_by_range_needs_the_password_of_its_range() {
+    let port = free_port(v4(20));
+    let (a, _a_notes) = start(v4(20), port, 1);
+    let (b, _b_notes) = start(v4(21), port, 2);
+    let (mut at_a, mut any) = end(0, v4(20), port);
+    any.transport.password = Some(Arc::from(&b"of the range"[..]));
+    at_a.ranges.push(ListenRange {
+        prefix: "127.0.0.20/30".parse().expect("a prefix"),
+        peer: Arc::new(any),
+        limit: 8,
+    });
+    let (mut at_b, mut to_a) = end(1, v4(21), port);
+    at_b.peers.insert(v4(20), Arc::new(to_a.clone()));
+    a.set_desired(at_a);
+    b.set_desired(at_b.clone());
+    let mut best = a.best_paths();
+    let early = timeout(
+        Duration::from_secs(2),
+        best.wait_for(|best| !best.is_empty()),
+    )
+    .await;
+    assert!(early.is_err(), "it speaks without a password");
+    to_a.transport.password = Some(Arc::from(&b"of the range"[..]));
+    at_b.peers.insert(v4(20), Arc::new(to_a));
+    b.set_desired(at_b);
+    knows(&a, prefix(1), true).await;
+    knows(&b, prefix(0), true).await;
 }
 
 #[tokio::test]

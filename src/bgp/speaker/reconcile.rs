@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::core::SpeakerCore;
-use super::desired::{Desired, Originated, PeerDesired, PeerKey};
+use super::desired::{Desired, ListenRange, Originated, PeerDesired, PeerKey};
 use super::input::Output;
 use super::neighbor::{Neighbor, first_facts};
 use crate::bgp::fsm::{Event, Peer, PeerConfig, Restart, Restarting, Stop};
@@ -47,6 +47,11 @@ impl SpeakerCore {
         let neighbor = self.neighbors.get(&key)?;
         let range = neighbor.is_dynamic.then(|| self.desired.range(key))??;
         Some((Arc::clone(&range.peer), true))
+    }
+
+    /// Who may connect without being configured.
+    pub(super) fn ranges(&self) -> &[ListenRange] {
+        &self.desired.ranges
     }
 
     /// The settings that a peer from this address would have.

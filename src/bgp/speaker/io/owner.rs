@@ -14,8 +14,9 @@ use super::{Command, tcp};
 use crate::bgp::fsm::ConnectionId;
 use crate::bgp::rib::BestPaths;
 use crate::bgp::speaker::core::SpeakerCore;
-use crate::bgp::speaker::desired::{PeerDesired, PeerKey};
+use crate::bgp::speaker::desired::{ListenRange, PeerDesired, PeerKey};
 use crate::bgp::speaker::input::{ConnectionKey, Input, Note, Output};
+use crate::net::{Family, Prefix, host_prefix};
 
 /// Something from the tasks around.
 #[derive(Debug)]
@@ -88,7 +89,9 @@ impl Owner {
     fn obey(&mut self, command: Command) {
         match command {
             Command::SetDesired(desired) => {
+                let before = self.core.ranges().to_vec();
                 let out = self.core.set_desired(now(), *desired);
+                self.set_range_passwords(&before);
                 self.carry_out(out);
             }
             Command::Input(input) => self.happen(Event::Input(input)),
@@ -143,7 +146,7 @@ impl Owner {
         for output in out {
             match output {
                 Output::Expect { peer, as_wanted } => self.expect(peer, &as_wanted),
-                Output::Forget { peer } => self.set_password(peer, &[]),
+                Output::Forget { peer } => self.set_password(host_prefix(peer), &[]),
                 Output::Connect { key, to } => self.dial(key, to),
                 Output::Send(key, octets) => {
                     if let Some(Connection::Running(running)) = self.connections.get(&key) {
@@ -166,18 +169,36 @@ impl Owner {
 
     fn expect(&self, peer: PeerKey, wanted: &PeerDesired) {
         let password = wanted.transport.password.as_deref().unwrap_or_default();
-        self.set_password(peer, password);
+        self.set_password(host_prefix(peer), password);
     }
 
-    /// On the listeners of the peer's family.
-    fn set_password(&self, peer: PeerKey, password: &[u8]) {
+    fn set_range_passwords(&self, before: &[ListenRange]) {
+        let after = self.core.ranges();
+        for old in before {
+            let is_kept = after.iter().any(|range| range.prefix == old.prefix);
+            if !is_kept && old.peer.transport.password.is_some() {
+                self.set_password(old.prefix, &[]);
+            }
+        }
+        for range in after {
+            let password = range.peer.transport.password.as_deref();
+            let of = |old: &&ListenRange| old.prefix == range.prefix;
+            let old = before.iter().find(of);
+            if old.and_then(|old| old.peer.transport.password.as_deref()) != password {
+                self.set_password(range.prefix, password.unwrap_or_default());
+            }
+        }
+    }
+
+    /// On the listeners of the peers' family.
+    fn set_password(&self, peers: Prefix, password: &[u8]) {
         for listener in &self.listeners {
             let is_of_family = listener
                 .local_addr()
-                .is_ok_and(|local| local.is_ipv4() == peer.is_ipv4());
-            if is_of_family && let Err(error) = tcp::set_md5(listener.as_ref(), peer, password) {
+                .is_ok_and(|local| Family::of(local.ip()) == Family::of_prefix(&peers));
+            if is_of_family && let Err(error) = tcp::set_md5(listener.as_ref(), peers, password) {
                 let note = Note::Password(error.to_string());
-                let _ = self.notes.send((peer, note));
+                let _ = self.notes.send((peers.addr(), note));
             }
         }
     }

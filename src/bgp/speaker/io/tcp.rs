@@ -12,11 +12,16 @@ use std::ptr;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::bgp::speaker::desired::{Transport, Ttl};
+use crate::net::{Prefix, host_prefix};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 128;
 /// What only a direct neighbour's packets arrive with (RFC 5082).
 const MAX_TTL: libc::c_int = 255;
+/// `linux/tcp.h`.
+const TCP_MD5SIG_EXT: libc::c_int = 32;
+/// `linux/tcp.h`: the prefix length counts.
+const TCP_MD5SIG_FLAG_PREFIX: u8 = 1;
 /// `TCP_MD5SIG_MAXKEYLEN`.
 const MAX_KEY: usize = 80;
 
@@ -51,7 +56,7 @@ pub(super) async fn connect(peer: IpAddr, transport: &Transport) -> io::Result<T
         socket.bind(SocketAddr::new(local, 0))?;
     }
     if let Some(password) = &transport.password {
-        set_md5(&socket, peer, password)?;
+        set_md5(&socket, host_prefix(peer), password)?;
     }
     set_ttl(&socket, peer, transport.ttl)?;
     socket.connect(SocketAddr::new(peer, transport.port)).await
@@ -64,25 +69,30 @@ fn socket(of: IpAddr) -> io::Result<TcpSocket> {
     }
 }
 
-/// Sets the key of a peer's segments; an empty one takes it away. On a listener it holds for the
-/// connections that come.
-pub(super) fn set_md5(socket: &impl AsRawFd, peer: IpAddr, password: &[u8]) -> io::Result<()> {
+/// Sets the key of the segments of peers within a prefix; an empty one takes it away. On a listener
+/// it holds for the connections that come; the key of the longest prefix counts.
+pub(super) fn set_md5(socket: &impl AsRawFd, peers: Prefix, password: &[u8]) -> io::Result<()> {
     let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "a password of over 80 octets");
     let mut key = [0; MAX_KEY];
     key.get_mut(..password.len())
         .ok_or_else(too_long)?
         .copy_from_slice(password);
     let signature = TcpMd5Sig {
-        address: storage(peer),
-        flags: 0,
-        prefix_length: 0,
+        address: storage(peers.network()),
+        flags: TCP_MD5SIG_FLAG_PREFIX,
+        prefix_length: peers.prefix_len(),
         key_length: u16::try_from(password.len()).map_err(|_| too_long())?,
         interface: 0,
         key,
     };
-    match set(socket, libc::IPPROTO_TCP, libc::TCP_MD5SIG, &signature) {
-        // No key was there to be taken away.
-        Err(error) if password.is_empty() && error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+    match set(socket, libc::IPPROTO_TCP, TCP_MD5SIG_EXT, &signature) {
+        // No key was there to be taken away, or the kernel knows of none.
+        Err(error)
+            if password.is_empty()
+                && matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOPROTOOPT)) =>
+        {
+            Ok(())
+        }
         result => result,
     }
 }
