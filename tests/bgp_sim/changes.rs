@@ -174,6 +174,9 @@ fn a_shut_down_peer_stays_away_until_it_is_wanted() {
     });
     world.run(10 * MINUTE);
     assert!(!is_up(&world, 0, 1));
+    let family = kube_router::net::Family::V4;
+    assert!(world.nodes[0].core.rib_out(address(1), family).is_empty());
+    assert!(!world.nodes[0].core.rib_out(address(2), family).is_empty());
     let status = world.nodes[1]
         .core
         .neighbor_status(address(0))
