@@ -94,7 +94,7 @@ guarded() { # guarded WHEN: the policy is in force
 	is "$1: and lets pass" "1x n1p2 * 1x n1p2 *" "$(asked ext n1p2)"
 }
 rules() { # what the kernel holds of network policy
-	# The owner of a table is a process; the next one takes it over with its first change.
+	# The owner of a table is a process: while none runs, or another, the flags differ.
 	ns n1 nft list table inet kube-router-netpol | sed '/^\tflags /d; s/ *# .*//; s/{ *$/{/'
 }
 same_rules() { [[ $(rules) == "$programmed" ]]; }
