@@ -8,12 +8,13 @@ mod topology;
 #[allow(dead_code, reason = "shared with the simulation")]
 mod world;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube_router::bgp::rib::BestPaths;
-use kube_router::bgp::speaker::io::{Handle, Notes, Options, spawn};
+use kube_router::bgp::speaker::io::{Handle, Listeners, Notes, Options, spawn};
 use kube_router::bgp::speaker::{Desired, ListenRange, PeerDesired, Ttl};
 use kube_router::bgp::wire::NextHop;
 use kube_router::net::Prefix;
@@ -216,6 +217,39 @@ async fn a_stranger_and_a_peer_that_sends_garbage_harm_nobody() {
         status.counters.lost
     });
     assert_eq!(lost.await, Some(0));
+}
+
+#[tokio::test]
+async fn a_port_that_becomes_free_is_listened_at_with_the_passwords_set_meanwhile() {
+    let (own, other) = (v4(12), v4(13));
+    let taken = TcpListener::bind((own, 0)).expect("a port");
+    let address = taken.local_addr().expect("an address");
+    let port = address.port();
+    let secret: Arc<[u8]> = Arc::from(&b"secret"[..]);
+    let (handle, _notes) = start(v4(14), port, 5);
+    handle.listen(BTreeSet::from([address]));
+    let mut listeners = handle.listeners();
+    let said = |state: &Listeners| state.get(&address).is_some_and(Option::is_some);
+    let waited = timeout(PATIENCE, listeners.wait_for(said)).await;
+    drop(waited.expect("within the time").expect("it lives"));
+
+    let (mut desired, mut towards) = end(0, own, port);
+    towards.session.passive = true;
+    towards.transport.password = Some(Arc::clone(&secret));
+    desired.peers.insert(other, Arc::new(towards));
+    handle.set_desired(desired);
+    let (far, _far_notes) = start(other, port, 6);
+    let (mut desired, mut towards) = end(1, other, port);
+    towards.transport.password = Some(secret);
+    desired.peers.insert(own, Arc::new(towards));
+    far.set_desired(desired);
+
+    drop(taken);
+    knows(&handle, prefix(1), true).await;
+    let state = handle.listeners().borrow().clone();
+    assert_eq!(state, Listeners::from([(address, None)]));
+    let elsewhere = TcpListener::bind((v4(14), port));
+    assert!(elsewhere.is_ok(), "it still listens where it began");
 }
 
 #[tokio::test]

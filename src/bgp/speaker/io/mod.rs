@@ -6,15 +6,18 @@
 //! - A connection that is to be closed has five seconds to take what is queued.
 
 mod connection;
+mod listening;
 mod owner;
 mod tcp;
 
-use std::io;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::listening::Listeners;
+use self::listening::Listening;
 use self::owner::{EVENTS, Owner};
 use super::core::{Restarted, SpeakerCore};
 use super::desired::{Desired, PeerKey};
@@ -26,12 +29,13 @@ use crate::bgp::rib::BestPaths;
 pub struct Handle {
     commands: mpsc::UnboundedSender<Command>,
     best: watch::Receiver<BestPaths>,
+    listeners: watch::Receiver<Listeners>,
 }
 
 /// How a speaker starts.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where peers connect to; may be empty.
+    /// Where peers connect to from the start; may be empty, and [`Handle::listen`] changes it.
     pub listen: Vec<SocketAddr>,
     /// Random.
     pub seed: u64,
@@ -40,10 +44,10 @@ pub struct Options {
 
 /// Why a speaker can't start.
 #[derive(Debug, thiserror::Error)]
-#[error("can't listen at {address}: {source}")]
+#[error("can't listen at {address}: {reason}")]
 pub struct ListenError {
     pub address: SocketAddr,
-    pub source: io::Error,
+    pub reason: Arc<str>,
 }
 
 /// What the speaker wants to be logged.
@@ -51,6 +55,7 @@ pub type Notes = mpsc::UnboundedReceiver<(PeerKey, Note)>;
 
 enum Command {
     SetDesired(Box<Desired>),
+    Listen(BTreeSet<SocketAddr>),
     Input(Input),
     Ask(Box<dyn FnOnce(&mut SpeakerCore) + Send>),
 }
@@ -60,24 +65,20 @@ enum Command {
 /// # Errors
 /// An address that it can't listen at.
 pub fn spawn(options: &Options) -> Result<(Handle, Notes), ListenError> {
-    let listen = |address: &SocketAddr| {
-        let address = *address;
-        let listener = tcp::listen(address).map(Arc::new);
-        listener.map_err(|source| ListenError { address, source })
-    };
-    let listeners = options.listen.iter().map(listen);
-    let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
     let (commands, to_obey) = mpsc::unbounded_channel();
     let (to_us, events) = mpsc::channel(EVENTS);
     let (best, view) = watch::channel(BestPaths::default());
     let (notes, to_log) = mpsc::unbounded_channel();
-    let accepting: Vec<_> = listeners
-        .iter()
-        .map(|listener| tokio::spawn(owner::accept_all(Arc::clone(listener), to_us.clone())))
-        .collect();
+    let mut listening = Listening::new(to_us.clone());
+    listening.want(options.listen.iter().copied().collect(), owner::now());
+    let listeners = listening.state();
+    let mut states = listeners.borrow().clone().into_iter();
+    if let Some((address, Some(reason))) = states.find(|(_, fault)| fault.is_some()) {
+        return Err(ListenError { address, reason });
+    }
     let owner = Owner {
         core: SpeakerCore::new(options.seed, options.restarted),
-        listeners,
+        listening,
         commands: to_obey,
         events,
         to_us,
@@ -87,13 +88,11 @@ pub fn spawn(options: &Options) -> Result<(Handle, Notes), ListenError> {
         next_serial: 0,
         has_new_best: false,
     };
-    tokio::spawn(async move {
-        owner.run().await;
-        accepting.iter().for_each(tokio::task::JoinHandle::abort);
-    });
+    tokio::spawn(owner.run());
     let handle = Handle {
         commands,
         best: view,
+        listeners,
     };
     Ok((handle, to_log))
 }
@@ -104,6 +103,17 @@ impl Handle {
     /// Wants this from now on.
     pub fn set_desired(&self, desired: Desired) {
         self.command(Command::SetDesired(Box::new(desired)));
+    }
+
+    /// Listens there from now on and nowhere else; what can't be done yet is tried each second.
+    pub fn listen(&self, addresses: BTreeSet<SocketAddr>) {
+        self.command(Command::Listen(addresses));
+    }
+
+    /// Where peers can connect to.
+    #[must_use]
+    pub fn listeners(&self) -> watch::Receiver<Listeners> {
+        self.listeners.clone()
     }
 
     /// What operators, BFD and the kernel have to say.

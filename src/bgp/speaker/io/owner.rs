@@ -4,19 +4,20 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::sleep_until;
 
 use super::connection::Running;
+use super::listening::Listening;
 use super::{Command, tcp};
 use crate::bgp::fsm::ConnectionId;
 use crate::bgp::rib::BestPaths;
 use crate::bgp::speaker::core::SpeakerCore;
 use crate::bgp::speaker::desired::{ListenRange, PeerDesired, PeerKey};
 use crate::bgp::speaker::input::{ConnectionKey, Input, Note, Output};
-use crate::net::{Family, Prefix, host_prefix};
+use crate::net::{Prefix, host_prefix};
 
 /// Something from the tasks around.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub(super) const EVENTS: usize = 64;
 
 pub(super) struct Owner {
     pub(super) core: SpeakerCore,
-    pub(super) listeners: Vec<std::sync::Arc<TcpListener>>,
+    pub(super) listening: Listening,
     pub(super) commands: mpsc::UnboundedReceiver<Command>,
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) to_us: mpsc::Sender<Event>,
@@ -51,7 +52,7 @@ pub(super) enum Connection {
 // === impl Owner ===
 
 #[expect(clippy::disallowed_methods, reason = "the edge that reads the clock")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 
@@ -59,7 +60,8 @@ impl Owner {
     /// Until nobody has a handle any more.
     pub(super) async fn run(mut self) {
         loop {
-            let deadline = self.core.poll_timeout();
+            let of_core = self.core.poll_timeout().into_iter();
+            let deadline = of_core.chain(self.listening.poll_timeout()).min();
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(command) => self.obey(command),
@@ -80,6 +82,9 @@ impl Owner {
                 let out = self.core.handle_timeout(now);
                 self.carry_out(out);
             }
+            if self.listening.poll_timeout().is_some_and(|due| due <= now) {
+                self.listening.try_all(now);
+            }
             if std::mem::take(&mut self.has_new_best) {
                 self.best.send_replace(self.core.best_paths());
             }
@@ -94,6 +99,7 @@ impl Owner {
                 self.set_range_passwords(&before);
                 self.carry_out(out);
             }
+            Command::Listen(addresses) => self.listening.want(addresses, now()),
             Command::Input(input) => self.happen(Event::Input(input)),
             Command::Ask(question) => question(&mut self.core),
         }
@@ -167,20 +173,20 @@ impl Owner {
         }
     }
 
-    fn expect(&self, peer: PeerKey, wanted: &PeerDesired) {
+    fn expect(&mut self, peer: PeerKey, wanted: &PeerDesired) {
         let password = wanted.transport.password.as_deref().unwrap_or_default();
         self.set_password(host_prefix(peer), password);
     }
 
-    fn set_range_passwords(&self, before: &[ListenRange]) {
-        let after = self.core.ranges();
+    fn set_range_passwords(&mut self, before: &[ListenRange]) {
+        let after = self.core.ranges().to_vec();
         for old in before {
             let is_kept = after.iter().any(|range| range.prefix == old.prefix);
             if !is_kept && old.peer.transport.password.is_some() {
                 self.set_password(old.prefix, &[]);
             }
         }
-        for range in after {
+        for range in &after {
             let password = range.peer.transport.password.as_deref();
             let of = |old: &&ListenRange| old.prefix == range.prefix;
             let old = before.iter().find(of);
@@ -190,16 +196,10 @@ impl Owner {
         }
     }
 
-    /// On the listeners of the peers' family.
-    fn set_password(&self, peers: Prefix, password: &[u8]) {
-        for listener in &self.listeners {
-            let is_of_family = listener
-                .local_addr()
-                .is_ok_and(|local| Family::of(local.ip()) == Family::of_prefix(&peers));
-            if is_of_family && let Err(error) = tcp::set_md5(listener.as_ref(), peers, password) {
-                let note = Note::Password(error.to_string());
-                let _ = self.notes.send((peers.addr(), note));
-            }
+    fn set_password(&mut self, peers: Prefix, password: &[u8]) {
+        if let Err(error) = self.listening.set_password(peers, password) {
+            let note = Note::Password(error.to_string());
+            let _ = self.notes.send((peers.addr(), note));
         }
     }
 
@@ -215,20 +215,5 @@ impl Owner {
         });
         let dialing = Connection::Dialing(dialing.abort_handle());
         self.connections.insert(key, dialing);
-    }
-}
-
-/// Accepts for as long as the owner is there.
-pub(super) async fn accept_all(listener: std::sync::Arc<TcpListener>, events: mpsc::Sender<Event>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, from)) => {
-                if events.send(Event::Accepted(stream, from)).await.is_err() {
-                    return;
-                }
-            }
-            // Out of descriptors, or the peer has gone again: others may come later.
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
-        }
     }
 }
