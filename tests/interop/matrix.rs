@@ -1,0 +1,110 @@
+//! Every kind of session: inside one AS and between two, IPv4, IPv6 and both over one session, with
+//! and without password.
+
+use std::collections::BTreeMap;
+
+use kube_router::bgp::speaker::Input;
+use kube_router::net::{ByFamily, Family, Prefix};
+
+use crate::ours::{self, Ours};
+use crate::router::{Router, Setup, Side, rich};
+use crate::shown::Shown;
+use crate::stage::{Stage, until, until_equal};
+
+/// The family of the session, and those that are exchanged. IPv4 over IPv6 is by RFC 8950.
+const SESSIONS: [(Family, [bool; 2]); 4] = [
+    (Family::V4, [true, false]),
+    (Family::V6, [false, true]),
+    (Family::V4, [true, true]),
+    (Family::V6, [true, true]),
+];
+
+pub(crate) fn all_cells<R: Router>(stage: &Stage) {
+    for (over, [v4, v6]) in SESSIONS {
+        for their_as in [65_001, 65_002] {
+            for password in [None, Some("Sesame, open")] {
+                let setup = Setup {
+                    their_as,
+                    over,
+                    families: ByFamily { v4, v6 },
+                    password,
+                    ..Setup::new()
+                };
+                eprintln!("{}: {setup:?}", R::NAME);
+                cell::<R>(stage, &setup);
+            }
+        }
+    }
+}
+
+fn cell<R: Router>(stage: &Stage, setup: &Setup) {
+    let router = R::start(stage, setup);
+    let mut ours = Ours::start(setup, ours::desired(setup), None);
+    until("both sides say that the session is up", || {
+        (ours.is_up() && router.is_up()).then_some(())
+    });
+    let mut at_ours = setup.routes(Side::Theirs);
+    let mut at_theirs = seen_by::<R>(setup);
+    until_equal("their routes at us", &at_ours, || ours.learned());
+    until_equal("our routes at them", &at_theirs, || router.learned());
+
+    refresh(&router, &ours, setup);
+    until_equal("their routes told again", &at_ours, || ours.learned());
+    until_equal("our routes told again", &at_theirs, || router.learned());
+
+    router.withdraw_rich();
+    for family in setup.families() {
+        at_ours.remove(&rich(Side::Theirs, family));
+        at_theirs.remove(&rich(Side::Ours, family));
+    }
+    ours.change(|desired| {
+        for family in setup.families() {
+            desired.originate.remove(&rich(Side::Ours, family));
+        }
+    });
+    until_equal("what they have left", &at_ours, || ours.learned());
+    until_equal("what we have left", &at_theirs, || router.learned());
+
+    let counters = ours.status().counters;
+    assert_eq!((counters.established, counters.lost), (1, 0), "one session");
+    let notes = ours.notes();
+    assert_eq!(notes.len(), 1, "nothing but that it came up: {notes:?}");
+}
+
+/// Our routes as the router shows them.
+fn seen_by<R: Router>(setup: &Setup) -> BTreeMap<Prefix, Shown> {
+    let mut routes = setup.routes(Side::Ours);
+    if R::SHOWS_LOCAL_PREF {
+        for route in routes.values_mut() {
+            route.local_pref.get_or_insert(100);
+        }
+    }
+    routes
+}
+
+/// Both sides ask, and both tell all again.
+fn refresh<R: Router>(router: &R, ours: &Ours, setup: &Setup) {
+    let before = ours.status().counters;
+    for family in setup.families() {
+        let peer = setup.their_address();
+        ours.handle().input(Input::Refresh { peer, family });
+    }
+    let families = u64::try_from(setup.families().count()).expect("two");
+    // Two routes with attributes of their own are two UPDATEs; the End-of-RIB, should it come only
+    // now, is one.
+    let updates = 2 * families;
+    until("they tell all again", || {
+        let received = ours.status().counters.received.updates;
+        let is_told = received >= before.received.updates + updates;
+        // BIRD goes on with its own work at the next event, or after three seconds.
+        (router.is_up() && is_told).then_some(())
+    });
+    let before = ours.status().counters;
+    router.ask_again();
+    until("they ask us, and we tell all again", || {
+        let now = ours.status().counters;
+        let is_asked = now.received.route_refreshes >= before.received.route_refreshes + families;
+        let is_told = now.sent.updates >= before.sent.updates + updates;
+        (router.is_up() && is_asked && is_told).then_some(())
+    });
+}
