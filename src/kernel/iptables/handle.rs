@@ -19,6 +19,13 @@ const LOCK_WAIT: &str = "5";
 const DEADLINE: Duration = Duration::from_secs(30);
 const VERSION_DEADLINE: Duration = Duration::from_secs(5);
 
+/// What the tools say when a set of somebody's rule went between their reading the rule and their
+/// asking for the set's name. Nothing has been changed then.
+const SET_GONE: &str = "Set with index";
+
+/// So often they are run then.
+const TRIES: usize = 5;
+
 /// Exit status of iptables for "try again" (`RESOURCE_PROBLEM`).
 const RESOURCE_PROBLEM: i32 = 4;
 
@@ -70,7 +77,11 @@ impl Iptables {
         Self::with_tools(family, tool("restore")?, tool("save")?)
     }
 
-    fn with_tools(family: Family, restore: PathBuf, save: PathBuf) -> Result<Self, Error> {
+    pub(super) fn with_tools(
+        family: Family,
+        restore: PathBuf,
+        save: PathBuf,
+    ) -> Result<Self, Error> {
         let version = run(&restore, &["--version"], "", VERSION_DEADLINE)?;
         Ok(Self {
             family,
@@ -99,8 +110,20 @@ impl Iptables {
     /// Input of `iptables-restore --noflush`: all of a table takes effect or nothing.
     pub fn restore_text(&mut self, input: &str) -> Result<(), Error> {
         let arguments = ["--noflush", "-w", LOCK_WAIT];
-        let output = run(&self.restore, &arguments, input, self.deadline)?;
-        judge(&self.restore, &output, input)
+        self.run(&self.restore, &arguments, input).map(drop)
+    }
+
+    /// Runs a tool until it is not disturbed by others that destroy their sets meanwhile.
+    fn run(&self, program: &Path, arguments: &[&str], input: &str) -> Result<Output, Error> {
+        let mut left = TRIES;
+        loop {
+            left -= 1;
+            let output = run(program, arguments, input, self.deadline)?;
+            match judge(program, &output, input) {
+                Err(Error::Refused { stderr, .. }) if left > 0 && stderr.contains(SET_GONE) => {}
+                verdict => return verdict.map(|()| output),
+            }
+        }
     }
 }
 
@@ -114,8 +137,7 @@ impl RuleTables for Iptables {
     }
 
     fn save(&mut self, table: Table) -> Result<Saved, Error> {
-        let output = run(&self.save, &["-t", table.name()], "", self.deadline)?;
-        judge(&self.save, &output, "")?;
+        let output = self.run(&self.save, &["-t", table.name()], "")?;
         let program = name_of(&self.save);
         let tables =
             parse(&output.stdout).map_err(|source| Error::Unreadable { program, source })?;
@@ -176,7 +198,7 @@ fn judge(program: &Path, output: &Output, input: &str) -> Result<(), Error> {
     let line = named_line(&output.stderr);
     Err(Error::Refused {
         program,
-        is_transient: status.code() == Some(RESOURCE_PROBLEM),
+        is_transient: status.code() == Some(RESOURCE_PROBLEM) || stderr.contains(SET_GONE),
         status: status.to_string(),
         line,
         text: line.and_then(|line| line_of(input, line)),

@@ -1,7 +1,10 @@
+use std::fs;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::kernel::test_mutation::Chance;
+use crate::net::Family;
 
 /// Printed by `iptables-save` 1.8.9 of the nft variant.
 const NFT: &str = "\
@@ -228,6 +231,33 @@ fn errors_say_which_line_was_at_fault() {
         error.to_string(),
         "iptables-restore (exit status: 2): unknown option \"--foo\", at line 3: -A X --foo"
     );
+}
+
+/// Tools that are disturbed so often before they do their work.
+fn disturbed(times: usize) -> (tempfile::TempDir, Iptables) {
+    let directory = tempfile::tempdir().unwrap();
+    let tool = directory.path().join("iptables-disturbed");
+    let source = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/common/iptables-disturbed"
+    );
+    // A link, since a program that was just written may still be open for writing elsewhere.
+    std::os::unix::fs::symlink(source, &tool).unwrap();
+    fs::write(directory.path().join("left"), times.to_string()).unwrap();
+    let iptables = Iptables::with_tools(Family::V4, tool.clone(), tool).unwrap();
+    (directory, iptables)
+}
+
+#[test]
+fn a_set_of_others_that_goes_meanwhile_is_no_fault() {
+    let (_directory, mut iptables) = disturbed(2);
+    let saved = iptables.save(Table::Filter).unwrap();
+    assert!(saved.chains.contains_key("INPUT"), "{saved:?}");
+    let (_directory, mut iptables) = disturbed(2);
+    iptables.restore_text("*filter\nCOMMIT\n").unwrap();
+    let (_directory, mut iptables) = disturbed(100);
+    let fault = iptables.save(Table::Filter).unwrap_err();
+    assert!(fault.is_transient(), "{fault}");
 }
 
 /// What is ours: some chains with some rules, and some guests in INPUT and FORWARD.

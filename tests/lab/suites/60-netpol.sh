@@ -91,8 +91,12 @@ series() { # series NODE NAME: those of a metric that are not 0, or "none"
 	grep -E "^$2{.* [1-9]" <<<"$page" || echo none
 }
 no_failures() { # no_failures NODE...
-	local node
-	for node; do is "nothing failed on $node" none "$(series "$node" kube_router_controller_failures_total)"; done
+	local node failures
+	for node; do
+		failures=$(series "$node" kube_router_controller_failures_total)
+		is "nothing failed on $node" none "$failures"
+		[[ $failures == none ]] || grep -a 'did not work' "/run/lab/$node/daemon.log" | tail -n 20
+	done
 }
 same() { # same TEXT STATE: n1 is as it was
 	local now
