@@ -13,9 +13,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube_router::bgp::fsm::Stop;
 use kube_router::bgp::rib::BestPaths;
 use kube_router::bgp::speaker::io::{Handle, Listeners, Notes, Options, spawn};
-use kube_router::bgp::speaker::{Desired, ListenRange, PeerDesired, Ttl};
+use kube_router::bgp::speaker::{Desired, Input, ListenRange, Note, PeerDesired, Ttl};
 use kube_router::bgp::wire::NextHop;
 use kube_router::net::Prefix;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -250,6 +251,33 @@ async fn a_port_that_becomes_free_is_listened_at_with_the_passwords_set_meanwhil
     assert_eq!(state, Listeners::from([(address, None)]));
     let elsewhere = TcpListener::bind((v4(14), port));
     assert!(elsewhere.is_ok(), "it still listens where it began");
+}
+
+#[tokio::test]
+async fn who_stops_has_said_so_when_its_connections_are_drained() {
+    let (own, other) = (v4(15), v4(16));
+    let port = free_port(own);
+    let (near, _near_notes) = start(own, port, 8);
+    let (far, mut far_notes) = start(other, port, 9);
+    for (node, handle, own, other) in [(0, &near, own, other), (1, &far, other, own)] {
+        let (mut desired, towards) = end(node, own, port);
+        desired.peers.insert(other, Arc::new(towards));
+        handle.set_desired(desired);
+    }
+    knows(&near, prefix(1), true).await;
+    near.input(Input::StopAll(Stop::Shutdown("until later".to_owned())));
+    let drained = timeout(PATIENCE, near.drained()).await;
+    drained.expect("within the time");
+    let heard = async {
+        while let Some((_, note)) = far_notes.recv().await {
+            if let Note::Down(down) = note {
+                return down.reason.to_string();
+            }
+        }
+        String::new()
+    };
+    let heard = timeout(PATIENCE, heard).await.expect("within the time");
+    assert!(heard.contains("until later"), "{heard}");
 }
 
 #[tokio::test]

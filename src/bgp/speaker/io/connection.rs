@@ -28,6 +28,9 @@ pub(super) struct Running {
     _open: oneshot::Sender<()>,
 }
 
+/// Held for as long as a connection has something to say.
+pub(super) type Alive = mpsc::Sender<()>;
+
 // === impl Running ===
 
 impl Running {
@@ -35,6 +38,7 @@ impl Running {
         stream: TcpStream,
         key: ConnectionKey,
         events: &mpsc::Sender<Event>,
+        alive: Alive,
     ) -> Self {
         // Without it small messages may wait; it can't do harm where it fails.
         let _ = stream.set_nodelay(true);
@@ -42,14 +46,11 @@ impl Running {
         let (queue, queued) = mpsc::unbounded_channel();
         let (open, closing) = oneshot::channel();
         let reader = tokio::spawn(read_all(read, key, events.clone()));
-        tokio::spawn(write_all(
-            write,
-            key,
-            queued,
-            closing,
-            events.clone(),
-            reader,
-        ));
+        let writer = write_all(write, key, queued, closing, events.clone(), reader);
+        tokio::spawn(async move {
+            writer.await;
+            drop(alive);
+        });
         Self { queue, _open: open }
     }
 

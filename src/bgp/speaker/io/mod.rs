@@ -57,6 +57,7 @@ enum Command {
     SetDesired(Box<Desired>),
     Listen(BTreeSet<SocketAddr>),
     Input(Input),
+    Drain(oneshot::Sender<()>),
     Ask(Box<dyn FnOnce(&mut SpeakerCore) + Send>),
 }
 
@@ -87,6 +88,7 @@ pub fn spawn(options: &Options) -> Result<(Handle, Notes), ListenError> {
         connections: rustc_hash::FxHashMap::default(),
         next_serial: 0,
         has_new_best: false,
+        alive: mpsc::channel(1),
     };
     tokio::spawn(owner.run());
     let handle = Handle {
@@ -132,6 +134,15 @@ impl Handle {
             let _ = answer.send(question(core));
         })));
         answered.await.ok()
+    }
+
+    /// Returns when the connections of now have ended and their last words are written; meant for
+    /// after [`Input::StopAll`].
+    pub async fn drained(&self) {
+        let (drained, answer) = oneshot::channel();
+        self.command(Command::Drain(drained));
+        // A speaker that has ended has no connections.
+        let _ = answer.await;
     }
 
     /// The best paths, as they change.

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::sleep_until;
 
-use super::connection::Running;
+use super::connection::{Alive, Running};
 use super::listening::Listening;
 use super::{Command, tcp};
 use crate::bgp::fsm::ConnectionId;
@@ -41,6 +41,8 @@ pub(super) struct Owner {
     pub(super) connections: FxHashMap<ConnectionKey, Connection>,
     pub(super) next_serial: u32,
     pub(super) has_new_best: bool,
+    /// Every connection holds the sender until it has said everything.
+    pub(super) alive: (Alive, mpsc::Receiver<()>),
 }
 
 #[derive(Debug)]
@@ -101,8 +103,20 @@ impl Owner {
             }
             Command::Listen(addresses) => self.listening.want(addresses, now()),
             Command::Input(input) => self.happen(Event::Input(input)),
+            Command::Drain(drained) => self.drain(drained),
             Command::Ask(question) => question(&mut self.core),
         }
+    }
+
+    /// Answers when the connections of now have ended.
+    fn drain(&mut self, drained: oneshot::Sender<()>) {
+        let (alive, mut gone) = std::mem::replace(&mut self.alive, mpsc::channel(1));
+        tokio::spawn(async move {
+            drop(alive);
+            gone.recv().await;
+            // Who asked may have gone.
+            let _ = drained.send(());
+        });
     }
 
     fn happen(&mut self, event: Event) {
@@ -118,7 +132,7 @@ impl Owner {
                 let Some(connection) = self.connections.get_mut(&key) else {
                     return;
                 };
-                let running = Running::start(stream, key, &self.to_us);
+                let running = Running::start(stream, key, &self.to_us, self.alive.0.clone());
                 *connection = Connection::Running(running);
                 Input::Connected(key)
             }
@@ -138,7 +152,7 @@ impl Owner {
                 if !is_set {
                     return;
                 }
-                let running = Running::start(stream, key, &self.to_us);
+                let running = Running::start(stream, key, &self.to_us, self.alive.0.clone());
                 self.connections.insert(key, Connection::Running(running));
                 let local = local.ip();
                 Input::Accepted { key, local }
