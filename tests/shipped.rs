@@ -9,9 +9,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use kube_router::config::{self, Config, Sources};
+use kube_router::config::{self, Config, Kind, Sources};
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/config.toml")
@@ -36,12 +37,13 @@ fn defaults() -> Config {
     config::load(&Sources::default()).unwrap().config
 }
 
-/// `section.key` and value of every commented key, read without the schema.
+/// `section.key` and value of every commented key, and `section.key.field` and value of every
+/// field of a commented table, read without the schema.
 fn commented() -> Vec<(String, String)> {
     let mut section = String::new();
     let mut found = Vec::new();
     for line in text().lines() {
-        if let Some(name) = line.strip_prefix('[') {
+        if let Some(name) = line.strip_prefix('[').or_else(|| line.strip_prefix("#[[")) {
             section = name.trim_end_matches(']').to_owned();
         } else if let Some((name, value)) = line.strip_prefix('#').and_then(|l| l.split_once(" = "))
             && !name.starts_with(' ')
@@ -69,18 +71,56 @@ fn the_shipped_file_loads_and_changes_nothing() {
     assert_eq!(load(&text()), Ok(defaults()));
 }
 
+/// What has to stand in the file: each key with its default, each field with its example.
+fn expected() -> Vec<(String, String)> {
+    let mut expected = Vec::new();
+    for key in config::keys() {
+        let Kind::Tables(fields) = key.kind else {
+            expected.push((key.path.to_owned(), key.default.to_owned()));
+            continue;
+        };
+        for field in fields {
+            expected.push((
+                format!("{}.{}", key.path, field.name),
+                field.example.to_owned(),
+            ));
+        }
+    }
+    expected
+}
+
 #[test]
 fn every_key_stands_once_in_the_shipped_file_at_its_default() {
     let commented = commented();
     let names: BTreeSet<&str> = commented.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names.len(), commented.len());
-    assert_eq!(names, config::keys().map(|key| key.path).collect());
-    for (name, value) in &commented {
-        assert_eq!(
-            config::find(name).map(|key| key.default),
-            Some(value.as_str()),
-            "{name}"
-        );
+    assert_eq!(commented, expected());
+}
+
+#[test]
+fn every_table_uncommented_loads() {
+    let directory = tempfile::tempdir().unwrap();
+    let password = directory.path().join("password");
+    fs::write(&password, "secret").unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
+    for table in ["bgp.peer", "bgp.listen"] {
+        let mut file = format!("[[{table}]]\n");
+        for (name, value) in commented() {
+            match name
+                .strip_prefix(table)
+                .and_then(|name| name.strip_prefix('.'))
+            {
+                // The other way to say how far away the peer is.
+                Some("ttl_security") | None => {}
+                Some("password_file") => {
+                    file += &format!("password_file = \"{}\"\n", password.display());
+                }
+                Some(field) => file += &format!("{field} = {value}\n"),
+            }
+        }
+        assert!(file.lines().count() > 10, "{file}");
+        let bgp = load(&file).unwrap().bgp;
+        assert_eq!(bgp.peers.len() + bgp.listen.len(), 1);
     }
 }
 

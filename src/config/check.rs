@@ -6,17 +6,20 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::check_bgp;
 use super::checked::{
     ClusterConfig, ClusterSource, Config, HealthConfig, IpvsTimeouts, LogConfig, MetricsConfig,
     NetpolConfig, NodeConfig, NodePortAddresses, ProxyConfig,
 };
+use super::checked_bgp::{BgpConfig, RoutingConfig};
+use super::layer::entry_path;
 use super::load::Merged;
 use super::problem::{Origin, Problem};
 use super::raw::{Cluster, Raw};
 use crate::net::{ByFamily, Family, Prefix};
 
-const IPV4: &str = "node.enable_ipv4";
-const IPV6: &str = "node.enable_ipv6";
+pub(super) const IPV4: &str = "node.enable_ipv4";
+pub(super) const IPV6: &str = "node.enable_ipv6";
 const KUBECONFIG: &str = "cluster.kubeconfig";
 const API_SERVERS: &str = "cluster.api_servers";
 const MANIFESTS: &str = "cluster.manifests";
@@ -28,7 +31,7 @@ const HEALTH: &str = "health.listen";
 const METRICS: &str = "metrics.listen";
 
 /// Collects what the rules find.
-struct Rules<'a> {
+pub(super) struct Rules<'a> {
     merged: &'a Merged<'a>,
     problems: Vec<Problem>,
 }
@@ -49,13 +52,16 @@ pub(super) fn check(raw: &Raw, merged: &Merged<'_>) -> (Option<Config>, Vec<Prob
         );
     }
     let source = rules.source(&raw.cluster);
-    (source.map(|source| config(raw, source)), rules.problems)
+    let routing = check_bgp::routing(&mut rules, &raw.routing);
+    let bgp = check_bgp::bgp(&mut rules, &raw.bgp, families(raw));
+    let config = source.map(|source| config(raw, source, routing, bgp));
+    (config, rules.problems)
 }
 
 // === impl Rules ===
 
 impl Rules<'_> {
-    fn problem(&mut self, key: &str, text: impl Into<String>) {
+    pub(super) fn problem(&mut self, key: &str, text: impl Into<String>) {
         self.problems.push(Problem {
             origin: self.merged.origin(key),
             key: key.to_owned(),
@@ -64,7 +70,23 @@ impl Rules<'_> {
         });
     }
 
-    fn is_refused(&self, keys: &[&str]) -> bool {
+    /// A problem of one field of a table.
+    pub(super) fn entry_problem(
+        &mut self,
+        key: &str,
+        index: usize,
+        field: &str,
+        text: impl Into<String>,
+    ) {
+        self.problems.push(Problem {
+            origin: self.merged.entry_origin(key, index, Some(field)),
+            key: entry_path(key, index, Some(field)),
+            value: Some(self.merged.shown_field(key, index, field)),
+            text: text.into(),
+        });
+    }
+
+    pub(super) fn is_refused(&self, keys: &[&str]) -> bool {
         self.merged.is_refused(keys)
     }
 
@@ -210,7 +232,7 @@ impl Rules<'_> {
 
 // === free functions ===
 
-fn switch(family: Family) -> (Family, &'static str) {
+pub(super) fn switch(family: Family) -> (Family, &'static str) {
     match family {
         Family::V4 => (family, IPV4),
         Family::V6 => (family, IPV6),
@@ -224,7 +246,7 @@ fn families(raw: &Raw) -> ByFamily<bool> {
     }
 }
 
-fn config(raw: &Raw, source: ClusterSource) -> Config {
+fn config(raw: &Raw, source: ClusterSource, routing: RoutingConfig, bgp: BgpConfig) -> Config {
     Config {
         node: NodeConfig {
             name: raw.node.name.clone(),
@@ -260,6 +282,8 @@ fn config(raw: &Raw, source: ClusterSource) -> Config {
             log_drops: raw.netpol.log_drops,
             established: raw.netpol.established,
         },
+        routing,
+        bgp,
         health: HealthConfig {
             listen: raw.health.listen,
         },

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::checked_bgp::{BgpConfig, RoutingConfig};
 use crate::net::{ByFamily, Prefix};
 
 /// All of it. Each controller receives its own part only.
@@ -14,6 +15,8 @@ pub struct Config {
     pub cluster: ClusterConfig,
     pub proxy: ProxyConfig,
     pub netpol: NetpolConfig,
+    pub routing: RoutingConfig,
+    pub bgp: BgpConfig,
     pub health: HealthConfig,
     pub metrics: MetricsConfig,
     pub log: LogConfig,
@@ -193,6 +196,10 @@ impl Config {
             (source, self.cluster.source != new.cluster.source),
             ("proxy.enabled", self.proxy.enabled != new.proxy.enabled),
             ("netpol.enabled", self.netpol.enabled != new.netpol.enabled),
+            (
+                "routing.enabled",
+                self.routing.enabled != new.routing.enabled,
+            ),
             ("health.listen", self.health.listen != new.health.listen),
             ("metrics.listen", self.metrics.listen != new.metrics.listen),
             ("metrics.path", self.metrics.path != new.metrics.path),

@@ -1,7 +1,8 @@
 //! The environment and the command line to layers.
 //!
 //! `KUBE_ROUTER_SECTION__KEY` says `section.key`: `KUBE_ROUTER_PROXY__SYNC_PERIOD=30s`.
-//! A list is written with commas (`10.0.0.0/8,fd00::/8`) or as TOML (`["10.0.0.0/8"]`).
+//! A list is written with commas (`10.0.0.0/8,fd00::/8`) or as TOML (`["10.0.0.0/8"]`), tables as
+//! TOML alone (`[{ address = "192.0.2.1", asn = 64513 }]`).
 
 use figment::value::Value;
 
@@ -72,9 +73,13 @@ pub(super) fn overrides(overrides: &[Override]) -> Layer {
 
 fn set(layer: &mut Layer, key: &'static Key, origin: Origin, text: &str) {
     let value = value(key.kind, text);
-    let entry = |index: usize| {
+    let entry = |index: usize, field: Option<&str>| {
         let entry = value.as_array()?.get(index)?;
-        Some((origin.clone(), super::render(entry)))
+        let said = match field {
+            Some(field) => entry.as_dict()?.get(field)?,
+            None => entry,
+        };
+        Some((origin.clone(), super::render(said)))
     };
     let said = Said {
         origin: origin.clone(),
@@ -90,7 +95,10 @@ fn value(kind: Kind, text: &str) -> Value {
     match (kind, text) {
         (Kind::Bool, "true") => Value::from(true),
         (Kind::Bool, "false") => Value::from(false),
-        (Kind::List(_), list) if list.trim_start().starts_with('[') => {
+        (Kind::Integer(_), number) => number
+            .parse::<i64>()
+            .map_or_else(|_| Value::from(text), Value::from),
+        (Kind::List(_) | Kind::Tables(_), list) if list.trim_start().starts_with('[') => {
             match file::value_of(list.trim()) {
                 array @ Value::Array(..) => array,
                 _ => Value::from(text),

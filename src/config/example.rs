@@ -1,6 +1,6 @@
 //! The shipped file `etc/config.toml`: every key, commented out, at its default.
 
-use super::schema::{self, Key, Section, Status};
+use super::schema::{self, Absent, Field, Key, Kind, Section, Status};
 
 /// Width of a line of prose, its `# ` included.
 const WIDTH: usize = 84;
@@ -16,8 +16,6 @@ list replaces the list of an earlier file. Check with \"kube-router check-config
 
 const MISSING_SECTION: &str = "\
 This version lacks this part: only \"enabled = false\" is accepted, any other key is an error.";
-
-const MISSING_BGP: &str = "This version lacks this part: any key is an error.";
 
 const MISSING_KEY: &str = "Not in this version: setting it is an error.";
 
@@ -43,15 +41,7 @@ fn push_section(out: &mut String, section: &Section) {
     let is_missing = |key: &Key| key.status != Status::InForce;
     let is_whole = section.keys.iter().all(is_missing);
     if is_whole {
-        let switched = section.keys.iter().any(Key::is_read);
-        push_prose(
-            out,
-            if switched {
-                MISSING_SECTION
-            } else {
-                MISSING_BGP
-            },
-        );
+        push_prose(out, MISSING_SECTION);
     }
     for key in section.keys {
         out.push('\n');
@@ -59,7 +49,24 @@ fn push_section(out: &mut String, section: &Section) {
         if is_missing(key) && !is_whole {
             push_prose(out, MISSING_KEY);
         }
-        out.push_str(&format!("#{} = {}\n", key.name(), key.default));
+        match key.kind {
+            Kind::Tables(fields) => push_table(out, key, fields),
+            _ => out.push_str(&format!("#{} = {}\n", key.name(), key.default)),
+        }
+    }
+}
+
+/// One table with all its fields, each at its example.
+fn push_table(out: &mut String, key: &Key, fields: &[Field]) {
+    out.push_str(&format!("#[[{}]]\n", key.path));
+    for field in fields {
+        out.push('\n');
+        let absent = match field.absent {
+            Absent::Refused => "Required.".to_owned(),
+            Absent::Means(words) => format!("Left out: {words}."),
+        };
+        push_prose(out, &format!("{} {absent}", field.prose));
+        out.push_str(&format!("#{} = {}\n", field.name, field.example));
     }
 }
 

@@ -111,9 +111,14 @@ fn read_keys(source: &Source<'_>, section: &str, keys: &DeTable<'_>, layer: &mut
             layer.unknown(origin, &path);
             continue;
         };
-        let entry = |index: usize| {
+        let entry = |index: usize, field: Option<&str>| {
             let entry = value.get_ref().as_array()?.get(index)?;
-            Some((source.at(entry.span().start), source.text(entry.span())))
+            let Some(field) = field else {
+                return Some((source.at(entry.span().start), source.text(entry.span())));
+            };
+            let mut fields = entry.get_ref().as_table()?.iter();
+            let (name, value) = fields.find(|(name, _)| name.get_ref() == field)?;
+            Some((source.at(name.span().start), source.text(value.span())))
         };
         let said = Said {
             origin,

@@ -41,6 +41,16 @@ const fn command(name: &'static str, command: &'static str) -> Flag {
     }
 }
 
+const fn nowhere(name: &'static str, why: &'static str) -> Flag {
+    Flag {
+        name,
+        place: Place::Nowhere(why),
+        note: "",
+    }
+}
+
+const ADMINISTRATION: &str = "the speaker has no port for it; \"kube-router bgp\" asks the daemon";
+
 #[must_use]
 pub(super) fn find(name: &str) -> Option<&'static Flag> {
     FLAGS.iter().find(|flag| flag.name == name)
@@ -89,16 +99,8 @@ pub const FLAGS: &[Flag] = &[
     key("enable-pod-egress", "routing.enable_pod_egress"),
     key("enable-pprof", "metrics.pprof"),
     key("excluded-cidrs", "proxy.excluded_cidrs"),
-    noted(
-        "gobgp-admin-address",
-        "bgp.admin_listen",
-        "the address of ADDRESS:PORT",
-    ),
-    noted(
-        "gobgp-admin-port",
-        "bgp.admin_listen",
-        "the port of ADDRESS:PORT",
-    ),
+    nowhere("gobgp-admin-address", ADMINISTRATION),
+    nowhere("gobgp-admin-port", ADMINISTRATION),
     key("hairpin-mode", "proxy.hairpin_mode"),
     noted(
         "health-addr",
@@ -157,33 +159,29 @@ pub const FLAGS: &[Flag] = &[
     key("overlay-encap-port", "routing.overlay_encap_port"),
     key("overlay-type", "routing.overlay_type"),
     key("override-nexthop", "bgp.override_nexthop"),
-    noted("peer-router-asns", "bgp.peers", "asn of each peer"),
-    noted("peer-router-ips", "bgp.peers", "address of each peer"),
+    noted("peer-router-asns", "bgp.peer", "asn of each peer"),
+    noted("peer-router-ips", "bgp.peer", "address of each peer"),
     noted(
         "peer-router-multihop-ttl",
-        "bgp.peers",
+        "bgp.peer",
         "multihop_ttl of each peer",
     ),
     noted(
         "peer-router-passwords",
-        "bgp.peers",
+        "bgp.peer",
         "passwords are read from files only",
     ),
     noted(
         "peer-router-passwords-file",
-        "bgp.peers",
+        "bgp.peer",
         "password_file of each peer",
     ),
-    noted("peer-router-ports", "bgp.peers", "port of each peer"),
+    noted("peer-router-ports", "bgp.peer", "port of each peer"),
     key("router-id", "bgp.router_id"),
     key("routes-sync-period", "routing.sync_period"),
     key("run-firewall", "netpol.enabled"),
     key("run-loadbalancer", "lballoc.enabled"),
-    noted(
-        "run-router",
-        "routing.enabled",
-        "off by default while the part is missing",
-    ),
+    noted("run-router", "routing.enabled", "off by default"),
     key("run-service-proxy", "proxy.enabled"),
     key("runtime-endpoint", "proxy.runtime_endpoint"),
     key(

@@ -1,5 +1,6 @@
 //! The sections and keys that this version acts on.
 
+use super::keys_routing;
 use super::later;
 use super::schema::{Key, Kind, Section, Status, Text};
 
@@ -35,12 +36,12 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         name: "routing",
         prose: "Routes, tunnels and addresses between the nodes' pods.",
-        keys: later::ROUTING,
+        keys: keys_routing::ROUTING,
     },
     Section {
         name: "bgp",
         prose: "BGP sessions, and what they advertise.",
-        keys: later::BGP,
+        keys: keys_routing::BGP,
     },
     Section {
         name: "lballoc",

@@ -9,7 +9,7 @@ use figment::{Metadata, Profile, Provider};
 
 use super::environment;
 use super::problem::{Origin, Problem};
-use super::schema::{self, Key};
+use super::schema::{self, Key, Kind};
 use super::suggest;
 
 /// The good values of one layer with where each was said.
@@ -19,10 +19,15 @@ pub(super) struct Layer {
     pub label: String,
     sections: BTreeMap<&'static str, Dict>,
     pub origins: BTreeMap<&'static str, Origin>,
+    /// The places of tables and of their fields, by paths such as `bgp.peer[0].asn`.
+    pub places: BTreeMap<String, Origin>,
     /// Keys of the schema whose value here was refused.
     pub refused: Vec<&'static str>,
     pub problems: Vec<Problem>,
 }
+
+/// From the number of an entry and a field's name to their place and text.
+pub(super) type Entry<'a> = &'a dyn Fn(usize, Option<&str>) -> Option<(Origin, String)>;
 
 /// A value on its way into a layer.
 pub(super) struct Said<'a> {
@@ -30,8 +35,8 @@ pub(super) struct Said<'a> {
     pub value: Value,
     /// The value as it was written.
     pub text: String,
-    /// Where entry `n` of a list stands, and its text.
-    pub entry: &'a dyn Fn(usize) -> Option<(Origin, String)>,
+    /// Where entry `n` of a list stands, or a field of it, and its text.
+    pub entry: Entry<'a>,
 }
 
 // === impl Layer ===
@@ -42,6 +47,7 @@ impl Layer {
             label: label.into(),
             sections: BTreeMap::new(),
             origins: BTreeMap::new(),
+            places: BTreeMap::new(),
             refused: Vec::new(),
             problems: Vec::new(),
         }
@@ -55,7 +61,7 @@ impl Layer {
                 origin: Origin::Default,
                 value: super::file::value_of(key.default),
                 text: key.default.to_owned(),
-                entry: &|_| None,
+                entry: &|_, _| None,
             };
             layer.insert(key, said);
         }
@@ -66,6 +72,7 @@ impl Layer {
     pub(super) fn insert(&mut self, key: &'static Key, said: Said<'_>) {
         let faults = key.faults(&said.value);
         if faults.is_empty() {
+            self.places.extend(places(key, &said));
             let section = self.sections.entry(key.section()).or_default();
             section.insert(key.name().to_owned(), said.value);
             self.origins.insert(key.path, said.origin);
@@ -74,8 +81,9 @@ impl Layer {
         self.refused.push(key.path);
         for fault in faults {
             let entry = fault.entry.and_then(|index| {
-                let (origin, text) = (said.entry)(index)?;
-                Some((origin, format!("{}[{index}]", key.path), text))
+                let field = fault.field.as_deref();
+                let (origin, text) = (said.entry)(index, field)?;
+                Some((origin, entry_path(key.path, index, field), text))
             });
             let (origin, path, text) = entry
                 .unwrap_or_else(|| (said.origin.clone(), key.path.to_owned(), said.text.clone()));
@@ -127,4 +135,29 @@ impl Provider for &Layer {
         let sections = sections.map(|(name, keys)| ((*name).to_owned(), Value::from(keys.clone())));
         Ok(Profile::Default.collect(sections.collect::<Dict>()))
     }
+}
+
+// === free functions ===
+
+/// How an entry of a list, or a field of it, is named: `bgp.peer[0].asn`.
+pub(super) fn entry_path(key: &str, index: usize, field: Option<&str>) -> String {
+    match field {
+        Some(field) => format!("{key}[{index}].{field}"),
+        None => format!("{key}[{index}]"),
+    }
+}
+
+fn places(key: &Key, said: &Said<'_>) -> Vec<(String, Origin)> {
+    let Kind::Tables(fields) = key.kind else {
+        return Vec::new();
+    };
+    let names = || std::iter::once(None).chain(fields.iter().map(|field| Some(field.name)));
+    let place = |index, field| {
+        let (origin, _) = (said.entry)(index, field)?;
+        Some((entry_path(key.path, index, field), origin))
+    };
+    let entries = 0..said.value.as_array().map_or(0, <[Value]>::len);
+    entries
+        .flat_map(|index| names().filter_map(move |field| place(index, field)))
+        .collect()
 }

@@ -17,7 +17,7 @@ use super::check;
 use super::checked::Config;
 use super::environment::{self, Override};
 use super::file;
-use super::layer::Layer;
+use super::layer::{Layer, entry_path};
 use super::problem::{Origin, Problem, Problems};
 use super::raw::Raw;
 use super::schema;
@@ -111,11 +111,36 @@ impl<'a> Merged<'a> {
             .unwrap_or(Origin::Default)
     }
 
+    /// Where a table of a key, or a field of it, was said; the key's own place if that is unknown.
+    pub(super) fn entry_origin(&self, key: &str, index: usize, field: Option<&str>) -> Origin {
+        let origin = self.origin(key);
+        let path = entry_path(key, index, field);
+        let places = self
+            .layers
+            .iter()
+            .filter(|layer| layer.origins.get(key) == Some(&origin));
+        let place = places
+            .filter_map(|layer| layer.places.get(&path))
+            .next_back();
+        place.cloned().unwrap_or(origin)
+    }
+
     /// The value of a key as TOML.
     pub(super) fn shown(&self, key: &str) -> String {
         self.figment
             .find_value(key)
             .map_or_else(|_| String::new(), |value| render(&value))
+    }
+
+    /// A field of a table of a key as TOML; empty if it is not said.
+    pub(super) fn shown_field(&self, key: &str, index: usize, field: &str) -> String {
+        let value = self.figment.find_value(key).ok();
+        let entry = value
+            .as_ref()
+            .and_then(|value| value.as_array()?.get(index));
+        entry
+            .and_then(|entry| entry.as_dict()?.get(field))
+            .map_or_else(String::new, render)
     }
 
     /// Whether a layer's value for one of these keys was refused, so that a rule about them would

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error};
 
 use super::checked::{Established, LogLevel, LogTarget, NetpolBackend, NodePortAddresses};
+use super::raw_bgp::{Bgp, Routing};
 use super::value;
 use crate::net::Prefix;
 
@@ -21,8 +22,8 @@ pub(super) struct Raw {
     pub cluster: Cluster,
     pub proxy: Proxy,
     pub netpol: Netpol,
-    #[expect(dead_code, reason = "the key's own check has seen that it is off")]
-    pub routing: Switch,
+    pub routing: Routing,
+    pub bgp: Bgp,
     #[expect(dead_code, reason = "the key's own check has seen that it is off")]
     pub lballoc: Switch,
     pub health: Health,
@@ -120,7 +121,10 @@ pub(super) struct Log {
 
 // === readers of fields ===
 
-fn text<'de, D, T>(from: D, parse: fn(&str) -> Result<T, Option<String>>) -> Result<T, D::Error>
+pub(super) fn text<'de, D, T>(
+    from: D,
+    parse: fn(&str) -> Result<T, Option<String>>,
+) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
 {
@@ -132,11 +136,11 @@ fn node_name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Er
     text(from, value::node_name)
 }
 
-fn path<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+pub(super) fn path<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
     text(from, value::path)
 }
 
-fn period<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+pub(super) fn period<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     text(from, value::period)
 }
 

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use super::keys::SECTIONS;
+use super::span::Span;
 use super::value::{self, Fault};
 
 /// The version that a refused key is told about.
@@ -48,10 +49,44 @@ pub enum Status {
 pub enum Kind {
     Bool,
     Text(Text),
+    Integer(Integer),
     /// A list of distinct texts.
     List(Text),
+    /// Tables with these fields, each `[[section.name]]` in the file.
+    Tables(&'static [Field]),
     /// Belongs to a part that this version lacks; nothing is accepted.
     Unread,
+}
+
+/// One key of the tables of [`Kind::Tables`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// As TOML text; what stands in the shipped file.
+    pub example: &'static str,
+    pub absent: Absent,
+    /// One or two lines in an operator's words.
+    pub prose: &'static str,
+}
+
+/// What it means that a field is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// It may not be.
+    Refused,
+    /// The words for it: the end of the sentence "Left out: ...".
+    Means(&'static str),
+}
+
+/// What a number may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Integer {
+    Within(i64, i64),
+    /// An AS number for private use (RFC 6996).
+    PrivateAsn,
+    /// An AS number that a peer can have: neither reserved nor for documentation.
+    PeerAsn,
 }
 
 /// What a string may say.
@@ -75,6 +110,14 @@ pub enum Text {
     PortRange,
     /// A CIDR without host bits.
     Prefix,
+    /// An address that one host has.
+    Address,
+    /// Empty, `generate` or an IPv4 address.
+    RouterId,
+    /// A duration within bounds.
+    Span(&'static Span),
+    /// Words for the operator at the other end (RFC 9003).
+    Shutdown,
     /// `primary`, `all`, `link:NAME` or a CIDR.
     NodePortAddress,
     /// One of a few words.
@@ -126,8 +169,43 @@ impl Kind {
         match self {
             Self::Bool => "true or false".to_owned(),
             Self::Text(text) => text.expected(),
+            Self::Integer(integer) => integer.expected(),
             Self::List(text) => format!("a list of strings, each {}", text.expected()),
+            Self::Tables(_) => "tables, each in a section of its own".to_owned(),
             Self::Unread => "nothing: this version does not read the key".to_owned(),
+        }
+    }
+}
+
+// === impl Integer ===
+
+impl Integer {
+    #[must_use]
+    pub fn accepts(self, number: i64) -> bool {
+        match self {
+            Self::Within(min, max) => (min..=max).contains(&number),
+            Self::PrivateAsn => {
+                matches!(number, 64_512..=65_534 | 4_200_000_000..=4_294_967_294)
+            }
+            Self::PeerAsn => matches!(
+                number,
+                1..=23_455 | 23_457..=63_999 | 64_512..=65_534 | 131_072..=4_294_967_294
+            ),
+        }
+    }
+
+    #[must_use]
+    pub fn expected(self) -> String {
+        match self {
+            Self::Within(min, max) => format!("a number from {min} to {max}"),
+            Self::PrivateAsn => "an AS number for private use: 64512 to 65534, or 4200000000 to \
+                                 4294967294"
+                .to_owned(),
+            Self::PeerAsn => {
+                "an AS number that is not reserved: 1 to 23455, 23457 to 63999, 64512 \
+                              to 65534, or 131072 to 4294967294"
+                    .to_owned()
+            }
         }
     }
 }
@@ -157,6 +235,12 @@ impl Text {
             Self::NodePortAddress => {
                 "\"primary\", \"all\", \"link:NAME\" or a CIDR such as \"192.0.2.0/24\""
             }
+            Self::Address => "an address such as \"192.0.2.1\" or \"2001:db8::1\"",
+            Self::RouterId => {
+                "an IPv4 address such as \"192.0.2.1\", \"generate\", or \"\" for the node's own"
+            }
+            Self::Span(span) => span.expected,
+            Self::Shutdown => "a text of at most 255 octets",
             Self::Choice(words) => return choice(words),
         }
         .to_owned()

@@ -1,7 +1,7 @@
 //! What the writer of an unknown key may have meant.
 
 use super::flags::{self, Place};
-use super::schema::{self, Key};
+use super::schema::{self, Field, Key};
 
 /// "did you mean …?" for a key path that the schema doesn't have; `spell` writes the key meant.
 pub(super) fn closest(path: &str, spell: fn(&Key) -> String) -> Option<String> {
@@ -35,6 +35,17 @@ pub(super) fn section(name: &str) -> Option<&'static str> {
         .map(|s| (distance(s.name, name), s.name));
     let (distance, section) = near.min_by_key(|(distance, _)| *distance)?;
     (distance <= tolerance(name)).then_some(section)
+}
+
+/// What is said of a field that the tables of a key don't have.
+pub(super) fn field(fields: &[Field], name: &str) -> String {
+    let near = fields.iter().map(|f| (distance(f.name, name), f.name));
+    match near.min_by_key(|(distance, _)| *distance) {
+        Some((distance, meant)) if distance <= tolerance(name) => {
+            format!("unknown key; did you mean {meant}?")
+        }
+        _ => "unknown key".to_owned(),
+    }
 }
 
 /// About one slip in three letters.

@@ -1,6 +1,6 @@
 //! Single values: from text to what it means, with the reason when it means nothing.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,9 @@ use std::time::Duration;
 use figment::value::Value;
 
 use super::checked::NodePortAddresses;
-use super::schema::{Kind, Text};
+use super::checked_bgp::RouterId;
+use super::schema::{Absent, Field, Integer, Kind, Text};
+use super::suggest;
 use crate::net::Prefix;
 
 /// Seconds that every kernel takes as an IPVS timeout (`INT_MAX / HZ` at 1000 Hz,
@@ -18,10 +20,15 @@ const MAX_TIMEOUT_SECONDS: u64 = 2_147_483;
 /// Longest name of a link (`IFNAMSIZ` less the terminating zero).
 const MAX_LINK_NAME: usize = 15;
 
+/// Longest shutdown communication, in octets (RFC 9003 section 2).
+const MAX_SHUTDOWN: usize = 255;
+
 /// What is wrong with a value, and in which entry of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub entry: Option<usize>,
+    /// Of an entry that is a table.
+    pub field: Option<String>,
     /// What is expected instead.
     pub expected: String,
 }
@@ -36,7 +43,15 @@ impl Fault {
     pub fn whole(expected: String) -> Self {
         Self {
             entry: None,
+            field: None,
             expected,
+        }
+    }
+
+    fn of_entry(index: usize, expected: String) -> Self {
+        Self {
+            entry: Some(index),
+            ..Self::whole(expected)
         }
     }
 }
@@ -51,6 +66,10 @@ pub(super) fn faults(kind: Kind, value: &Value) -> Vec<Fault> {
             check(text, s).err().map(Fault::whole).into_iter().collect()
         }
         (Kind::List(text), Value::Array(_, entries)) => list_faults(text, entries),
+        (Kind::Tables(fields), Value::Array(_, entries)) => table_faults(fields, entries),
+        (Kind::Integer(integer), Value::Num(_, number)) => {
+            integer_faults(integer, number.to_i128().and_then(|n| n.try_into().ok()))
+        }
         _ => vec![Fault::whole(format!("expected {}", kind.expected()))],
     }
 }
@@ -68,12 +87,44 @@ fn list_faults(text: Text, entries: &[Value]) -> Vec<Fault> {
             Ok(()) if repeated() => "the entry is in the list twice; remove one".to_owned(),
             Ok(()) => continue,
         };
-        faults.push(Fault {
-            entry: Some(index),
-            expected,
-        });
+        faults.push(Fault::of_entry(index, expected));
     }
     faults
+}
+
+fn table_faults(fields: &[Field], entries: &[Value]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let Value::Dict(_, said) = entry else {
+            faults.push(Fault::of_entry(index, "expected a table".to_owned()));
+            continue;
+        };
+        for (name, value) in said {
+            let field = fields.iter().find(|field| field.name == name);
+            let found = match field {
+                Some(field) => self::faults(field.kind, value),
+                None => vec![Fault::whole(suggest::field(fields, name))],
+            };
+            faults.extend(found.into_iter().map(|fault| Fault {
+                field: Some(name.clone()),
+                ..Fault::of_entry(index, fault.expected)
+            }));
+        }
+        let is_missing = |f: &&Field| f.absent == Absent::Refused && !said.contains_key(f.name);
+        for field in fields.iter().filter(is_missing) {
+            let (name, expected) = (field.name, field.kind.expected());
+            let text = format!("{name} is missing; expected {expected}");
+            faults.push(Fault::of_entry(index, text));
+        }
+    }
+    faults
+}
+
+fn integer_faults(integer: Integer, number: Option<i64>) -> Vec<Fault> {
+    match number {
+        Some(number) if integer.accepts(number) => Vec::new(),
+        _ => vec![Fault::whole(format!("expected {}", integer.expected()))],
+    }
 }
 
 fn check(text: Text, s: &str) -> Result<(), String> {
@@ -88,6 +139,11 @@ fn check(text: Text, s: &str) -> Result<(), String> {
         Text::PortRange => port_range(s).map(drop),
         Text::Prefix => prefix(s).map(drop),
         Text::NodePortAddress => node_port_addresses(s).map(drop),
+        Text::Address => address(s).map(drop),
+        Text::RouterId => router_id(s).map(drop),
+        Text::Span(span) => duration(s).and_then(|it| span.check(it)),
+        Text::Shutdown if s.len() <= MAX_SHUTDOWN => Ok(()),
+        Text::Shutdown => Err(None),
         Text::Choice(words) if words.contains(&s) => Ok(()),
         Text::Choice(_) => Err(None),
     };
@@ -278,6 +334,30 @@ pub(super) fn prefix(s: &str) -> Result<Prefix, Refusal> {
     match prefix.trunc() {
         network if network == prefix => Ok(prefix),
         network => Err(Some(format!("the network of {s} is {network}"))),
+    }
+}
+
+/// An address that one host has and that says by itself over which link it is reached.
+pub(super) fn address(s: &str) -> Result<IpAddr, Refusal> {
+    let address: IpAddr = s.parse().map_err(|_| None)?;
+    let refusal = match address {
+        IpAddr::V6(it) if it.is_unicast_link_local() => "is link-local",
+        IpAddr::V6(it) if it.to_ipv4_mapped().is_some() => "is an IPv4 address in disguise",
+        IpAddr::V4(it) if it.is_broadcast() => "is no host's",
+        it if it.is_multicast() || it.is_unspecified() => "is no host's",
+        it => return Ok(it),
+    };
+    Err(Some(format!("{s} {refusal}")))
+}
+
+pub(super) fn router_id(s: &str) -> Result<RouterId, Refusal> {
+    match s {
+        "" => Ok(RouterId::Auto),
+        "generate" => Ok(RouterId::Generate),
+        _ => match s.parse().map_err(|_| None)? {
+            Ipv4Addr::UNSPECIFIED => Err(Some("0.0.0.0 is no BGP identifier".to_owned())),
+            id => Ok(RouterId::Fixed(id)),
+        },
     }
 }
 

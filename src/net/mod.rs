@@ -1,10 +1,13 @@
-//! Addresses in the words the other rooms need: families, protocols, prefixes.
+//! Addresses in the words the other rooms need: families, protocols, prefixes; and secrets.
+
+mod secret;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 pub use ipnet::IpNet as Prefix;
+pub use secret::Secret;
 
 /// An address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

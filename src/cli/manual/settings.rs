@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::literal;
-use crate::config::{self, Flag, Key, Kind, Place, Section, Status};
+use crate::config::{self, Absent, Field, Flag, Key, Kind, Place, Section, Status};
 
 const INTRODUCTION: &str = include_str!("settings.roff");
 
@@ -54,6 +54,15 @@ fn push_section(page: &mut String, section: &Section) {
 
 fn push_key(page: &mut String, key: &Key) {
     let (name, default) = (key.name(), literal(key.default));
+    if let Kind::Tables(fields) = key.kind {
+        let _ = write!(page, ".TP\n.B [[{}]]\n{}\n", key.path, literal(key.prose));
+        let _ = writeln!(page, ".RS");
+        for field in fields {
+            push_field(page, field);
+        }
+        let _ = writeln!(page, ".RE");
+        return;
+    }
     let _ = write!(
         page,
         ".TP\n.BR {name} \" = {}\"\n",
@@ -73,6 +82,24 @@ fn push_key(page: &mut String, key: &Key) {
             kind => writeln!(page, "Expected: {}.", literal(&kind.expected())),
         },
     };
+}
+
+fn push_field(page: &mut String, field: &Field) {
+    let absent = match field.absent {
+        Absent::Refused => "Required.".to_owned(),
+        Absent::Means(words) => format!("Left out: {words}."),
+    };
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        page,
+        ".TP\n.B {}\n{} {}",
+        field.name,
+        literal(field.prose),
+        literal(&absent)
+    );
+    if field.kind != Kind::Bool {
+        let _ = writeln!(page, "Expected: {}.", literal(&field.kind.expected()));
+    }
 }
 
 fn push_flag(page: &mut String, flag: &Flag) {

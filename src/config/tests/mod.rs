@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 
 mod hostile;
+mod routing;
 mod rules;
 mod values;
 mod variables;
@@ -182,8 +183,8 @@ fn ten_mistakes_in_one_file_give_ten_errors_each_with_its_place() {
          udp_timeout = 30\n\
          [helth]\n\
          listen = \"\"\n\
-         [bgp]\n\
-         port = 179\n",
+         [lballoc]\n\
+         identity = \"a\"\n",
     );
     assert_eq!(
         files.problems(),
@@ -202,7 +203,8 @@ fn ten_mistakes_in_one_file_give_ten_errors_each_with_its_place() {
             "config.toml:11:1: proxy.udp_timeout = 30: expected a duration in whole seconds up to \
              2147483s, such as \"0s\" or \"15m\"",
             "config.toml:12:2: [helth]: unknown section; did you mean [health]?",
-            "config.toml:15:1: bgp.port: routing is not part of version 0.1.0; remove the key",
+            "config.toml:15:1: lballoc.identity: handing out LoadBalancer addresses is not part of \
+             version 0.1.0; remove the key",
         ]
     );
 }
@@ -338,20 +340,14 @@ fn network_policies_are_set_up_by_words_and_switches() {
 
 #[test]
 fn parts_that_do_not_exist_may_be_switched_off_but_not_on() {
-    for section in ["routing", "lballoc"] {
-        assert!(
-            Files::new(&format!("[{section}]\nenabled = false\n"))
-                .load()
-                .is_ok()
-        );
-        let problems = Files::new(&format!("[{section}]\nenabled = true\n")).problems();
-        assert_eq!(problems.len(), 1);
-        assert!(
-            problems[0].contains("is not part of version 0.1.0"),
-            "{problems:?}"
-        );
-        assert!(problems[0].contains("set it to false"), "{problems:?}");
-    }
+    assert!(Files::new("[lballoc]\nenabled = false\n").load().is_ok());
+    let problems = Files::new("[lballoc]\nenabled = true\n").problems();
+    assert_eq!(problems.len(), 1);
+    assert!(
+        problems[0].contains("is not part of version 0.1.0"),
+        "{problems:?}"
+    );
+    assert!(problems[0].contains("set it to false"), "{problems:?}");
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn wrong_and_unknown_variables_are_errors() {
             "KUBE_ROUTER_CNI_CONF_FILE",
             "/etc/cni/net.d/10-kuberouter.conf",
         ),
-        ("KUBE_ROUTER_BGP__PORT", "1790"),
+        ("KUBE_ROUTER_LBALLOC__IDENTITY", "a"),
         ("KUBE_ROUTER_proxy__enabled", "true"),
     ])
     .unwrap_err();
@@ -60,7 +60,8 @@ fn wrong_and_unknown_variables_are_errors() {
              KUBE_ROUTER_PROXY__SYNC_PERIOD?",
             "KUBE_ROUTER_CNI_CONF_FILE: unknown variable; did you mean \
              KUBE_ROUTER_ROUTING__CNI_CONF_FILE?",
-            "KUBE_ROUTER_BGP__PORT: bgp.port: routing is not part of version 0.1.0; remove the key",
+            "KUBE_ROUTER_LBALLOC__IDENTITY: lballoc.identity: handing out LoadBalancer addresses is \
+             not part of version 0.1.0; remove the key",
             "KUBE_ROUTER_proxy__enabled: unknown variable; did you mean \
              KUBE_ROUTER_PROXY__ENABLED?",
         ]
