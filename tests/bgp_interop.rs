@@ -11,6 +11,10 @@
 mod bird;
 #[path = "interop/daemon.rs"]
 mod daemon;
+#[path = "interop/frr.rs"]
+mod frr;
+#[path = "interop/gobgp.rs"]
+mod gobgp;
 #[path = "interop/matrix.rs"]
 mod matrix;
 #[path = "interop/ours.rs"]
@@ -23,9 +27,29 @@ mod shown;
 mod stage;
 
 use bird::Bird;
-use stage::on_stage;
+use frr::Frr;
+use gobgp::GoBgp;
+use router::Router;
+use stage::{Stage, on_stages};
+
+/// Routers mostly wait, so the kinds of sessions are tried side by side.
+fn try_all_cells<R: Router>() {
+    on_stages::<R, _>(
+        matrix::SESSIONS.map(|session| move |stage: &Stage| matrix::cells::<R>(stage, session)),
+    );
+}
 
 #[test]
 fn bird_exchanges_routes_in_every_cell_of_the_matrix() {
-    on_stage::<Bird>(matrix::all_cells::<Bird>);
+    try_all_cells::<Bird>();
+}
+
+#[test]
+fn frr_exchanges_routes_in_every_cell_of_the_matrix() {
+    try_all_cells::<Frr>();
+}
+
+#[test]
+fn gobgp_exchanges_routes_in_every_cell_of_the_matrix() {
+    try_all_cells::<GoBgp>();
 }

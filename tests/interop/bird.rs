@@ -99,6 +99,7 @@ impl Router for Bird {
     const NAME: &'static str = "BIRD";
     const PROGRAMS: &'static [&'static str] = &["bird", "birdc"];
     const SHOWS_LOCAL_PREF: bool = true;
+    const TELLS_MED: bool = false;
 
     fn start(stage: &Stage, setup: &Setup) -> Self {
         let file = stage.directory().join("bird.conf");
@@ -134,8 +135,9 @@ impl Router for Bird {
         }
     }
 
-    fn ask_again(&self) {
+    fn ask_again(&self) -> bool {
         self.order(&["reload", "in", "ours"]);
+        true
     }
 }
 

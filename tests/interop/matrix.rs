@@ -12,27 +12,26 @@ use crate::shown::Shown;
 use crate::stage::{Stage, until, until_equal};
 
 /// The family of the session, and those that are exchanged. IPv4 over IPv6 is by RFC 8950.
-const SESSIONS: [(Family, [bool; 2]); 4] = [
+pub(crate) const SESSIONS: [(Family, [bool; 2]); 4] = [
     (Family::V4, [true, false]),
     (Family::V6, [false, true]),
     (Family::V4, [true, true]),
     (Family::V6, [true, true]),
 ];
 
-pub(crate) fn all_cells<R: Router>(stage: &Stage) {
-    for (over, [v4, v6]) in SESSIONS {
-        for their_as in [65_001, 65_002] {
-            for password in [None, Some("Sesame, open")] {
-                let setup = Setup {
-                    their_as,
-                    over,
-                    families: ByFamily { v4, v6 },
-                    password,
-                    ..Setup::new()
-                };
-                eprintln!("{}: {setup:?}", R::NAME);
-                cell::<R>(stage, &setup);
-            }
+/// Those of one kind of session; a kind has a stage of its own.
+pub(crate) fn cells<R: Router>(stage: &Stage, (over, [v4, v6]): (Family, [bool; 2])) {
+    for their_as in [65_001, 65_002] {
+        for password in [None, Some("Sesame,open")] {
+            let setup = Setup {
+                their_as,
+                over,
+                families: ByFamily { v4, v6 },
+                password,
+                ..Setup::new()
+            };
+            eprintln!("{}: {setup:?}", R::NAME);
+            cell::<R>(stage, &setup);
         }
     }
 }
@@ -43,7 +42,7 @@ fn cell<R: Router>(stage: &Stage, setup: &Setup) {
     until("both sides say that the session is up", || {
         (ours.is_up() && router.is_up()).then_some(())
     });
-    let mut at_ours = setup.routes(Side::Theirs);
+    let mut at_ours = told_by::<R>(setup);
     let mut at_theirs = seen_by::<R>(setup);
     until_equal("their routes at us", &at_ours, || ours.learned());
     until_equal("our routes at them", &at_theirs, || router.learned());
@@ -69,6 +68,17 @@ fn cell<R: Router>(stage: &Stage, setup: &Setup) {
     assert_eq!((counters.established, counters.lost), (1, 0), "one session");
     let notes = ours.notes();
     assert_eq!(notes.len(), 1, "nothing but that it came up: {notes:?}");
+}
+
+/// The router's routes as we have them.
+fn told_by<R: Router>(setup: &Setup) -> BTreeMap<Prefix, Shown> {
+    let mut routes = setup.routes(Side::Theirs);
+    if R::TELLS_MED {
+        for route in routes.values_mut() {
+            route.med.get_or_insert(0);
+        }
+    }
+    routes
 }
 
 /// Our routes as the router shows them.
@@ -100,7 +110,9 @@ fn refresh<R: Router>(router: &R, ours: &Ours, setup: &Setup) {
         (router.is_up() && is_told).then_some(())
     });
     let before = ours.status().counters;
-    router.ask_again();
+    if !router.ask_again() {
+        return;
+    }
     until("they ask us, and we tell all again", || {
         let now = ours.status().counters;
         let is_asked = now.received.route_refreshes >= before.received.route_refreshes + families;

@@ -35,6 +35,8 @@ pub(crate) trait Router: Sized {
     const PROGRAMS: &'static [&'static str];
     /// LOCAL_PREF of external routes is shown though none came.
     const SHOWS_LOCAL_PREF: bool;
+    /// A route without MED is told with one of 0.
+    const TELLS_MED: bool;
 
     /// Starts it, and waits until it can be asked.
     fn start(stage: &Stage, setup: &Setup) -> Self;
@@ -43,8 +45,8 @@ pub(crate) trait Router: Sized {
     fn learned(&self) -> BTreeMap<Prefix, Shown>;
     /// No longer has its rich routes.
     fn withdraw_rich(&self);
-    /// Asks us for all routes again (RFC 2918).
-    fn ask_again(&self);
+    /// Asks us for all routes again (RFC 2918); false if it can't.
+    fn ask_again(&self) -> bool;
 }
 
 /// Of whom routes are.

@@ -1,9 +1,10 @@
 //! Two network namespaces joined by a veth: ours, which the test's thread is in, and theirs.
 
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -31,30 +32,41 @@ pub(crate) struct Stage {
     directory: TempDir,
 }
 
-/// Runs a test on a thread of its own in our namespace. Where the router is not installed or
-/// namespaces are refused it says so and does nothing, unless `KUBE_ROUTER_REQUIRE_NETNS=1` turns
-/// that into a failure.
-pub(crate) fn on_stage<R: Router>(test: impl FnOnce(&Stage) + Send + 'static) {
-    let body = move || {
-        let stage = match missing(R::PROGRAMS) {
-            Some(program) => Err(format!(
-                "{} is not installed ({program} is missing)",
-                R::NAME
-            )),
-            None => Stage::new().map_err(|error| format!("no network namespace: {error}")),
-        };
-        match stage {
-            Ok(stage) => test(&stage),
-            Err(reason) => {
-                let required = env::var("KUBE_ROUTER_REQUIRE_NETNS").is_ok_and(|it| it == "1");
-                assert!(!required, "required here: {reason}");
-                // Past the test harness, which keeps the output of a passing test to itself.
-                let _unheard = writeln!(io::stderr(), "NOT RUN, NOTHING TESTED: {reason}");
-            }
-        }
-    };
-    if let Err(panic) = thread::spawn(body).join() {
+/// Runs tests side by side, each on a thread of its own with a stage of its own. Where the router
+/// is not installed or namespaces are refused it says so and does nothing, unless
+/// `KUBE_ROUTER_REQUIRE_NETNS=1` turns that into a failure.
+pub(crate) fn on_stages<R: Router, T: FnOnce(&Stage) + Send + 'static>(
+    tests: impl IntoIterator<Item = T>,
+) {
+    let tests = tests.into_iter();
+    let threads: Vec<_> = tests
+        .map(|test| thread::spawn(move || on_one::<R>(test)))
+        .collect();
+    let mut panics: Vec<_> = threads
+        .into_iter()
+        .filter_map(|thread| thread.join().err())
+        .collect();
+    if let Some(panic) = panics.pop() {
         std::panic::resume_unwind(panic);
+    }
+}
+
+fn on_one<R: Router>(test: impl FnOnce(&Stage)) {
+    let stage = match missing(R::PROGRAMS) {
+        Some(program) => Err(format!(
+            "{} is not installed: {program} is missing",
+            R::NAME
+        )),
+        None => Stage::new().map_err(|error| format!("no network namespace: {error}")),
+    };
+    match stage {
+        Ok(stage) => test(&stage),
+        Err(reason) => {
+            let required = env::var("KUBE_ROUTER_REQUIRE_NETNS").is_ok_and(|it| it == "1");
+            assert!(!required, "required here: {reason}");
+            // Past the test harness, which keeps the output of a passing test to itself.
+            let _unheard = writeln!(io::stderr(), "NOT RUN, NOTHING TESTED: {reason}");
+        }
     }
 }
 
@@ -127,6 +139,8 @@ impl Stage {
             theirs,
             directory: tempfile::tempdir()?,
         };
+        // Some routers give up root before they look for their files.
+        fs::set_permissions(stage.directory(), Permissions::from_mode(0o755))?;
         let peer = format!(
             "/proc/{}/fd/{}",
             std::process::id(),
@@ -156,7 +170,7 @@ impl Stage {
     /// Carries out lines of ip(8) in the current namespace.
     pub(crate) fn ip(&self, lines: &str) {
         let file = self.directory().join("batch");
-        std::fs::write(&file, lines).expect("a directory to write to");
+        fs::write(&file, lines).expect("a directory to write to");
         let output = Command::new("ip").arg("-batch").arg(&file).output();
         let output = output.expect("ip(8) is installed");
         assert!(output.status.success(), "{lines}\n{output:?}");
