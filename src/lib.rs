@@ -17,11 +17,12 @@
 //! L4 proxy   netpol
 //! L3 watch   reconcile
 //! L2 model   config   firewall
-//! L1 kernel::{netlink ◄ genl ◄ ipvs;  netlink ◄ {rtnl, ipset, conntrack};  iptables;  sysctl}   bgp::wire
+//! L1 kernel::{netlink ◄ genl ◄ ipvs;  netlink ◄ {rtnl, ipset, conntrack};  iptables;  sysctl}   bgp::wire   bfd
 //! L0 net   delta   metrics
 //! ```
 
 pub mod app;
+pub mod bfd;
 pub mod bgp;
 pub mod cli;
 pub mod config;

@@ -31,6 +31,7 @@ const ROOMS: &[Row] = &[
     ("kernel::nflog", 1, "net kernel::netlink"),
     ("kernel::iptables", 1, "net"),
     ("kernel::sysctl", 1, ""),
+    ("bfd", 1, "net"),
     ("bgp::wire", 1, "net"),
     ("bgp::fsm", 1, "net bgp::wire"),
     ("bgp::rib", 1, "net bgp::wire"),
@@ -172,6 +173,7 @@ fn is_pure(file: &str) -> bool {
         .any(|folder| folder == "plan" || folder == "model" || folder == "delta")
         || ["change.rs", "object.rs"].contains(&name)
         || file == "reconcile/pacer.rs"
+        || file.starts_with("bfd/") && !file.starts_with("bfd/io/")
         || ["rules", "render", "machine", "wanted", "name"]
             .iter()
             .any(|part| file.starts_with(&format!("firewall/{part}")))
@@ -401,6 +403,7 @@ proxy/change.rs | use std::time::Instant; fn f() { let c = '"'; Instant::now() }
 proxy/plan/x.rs | fn f() { std::time::Instant::now() } | names Instant::now
 reconcile/pacer.rs | use tokio::time; | names tokio
 bgp/wire/codec.rs | use tokio::io; | names tokio
+bfd/session.rs | use std::thread; | names std::thread
 bgp/wire/codec.rs | use crate::kernel::rtnl::Rtnl; | may not import kernel::rtnl
 proxy/apply.rs | use std::process::Command; | may name std::process::Command
 http/x.rs | use kube::Client; | may name kube
