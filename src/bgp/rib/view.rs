@@ -127,6 +127,21 @@ impl Rib {
         }
     }
 
+    /// Shows one prefix, as [`Rib::walk`] does all, if it has a path.
+    pub fn look_at(
+        &mut self,
+        prefix: &Prefix,
+        mut show: impl FnMut(PrefixView<'_>, &mut Routes<'_>),
+    ) {
+        if let Some(RouteId { family, id }) = self.get(prefix).map(|view| view.id) {
+            self.walk(family, id, 1, |view, routes| {
+                if view.prefix == *prefix {
+                    show(view, routes);
+                }
+            });
+        }
+    }
+
     #[must_use]
     pub fn get(&self, prefix: &Prefix) -> Option<PrefixView<'_>> {
         match prefix {

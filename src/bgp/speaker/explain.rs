@@ -7,7 +7,7 @@ use super::desired::PeerKey;
 use crate::bgp::policy;
 use crate::bgp::policy::evaluate;
 use crate::bgp::rib::{Path, Route, Standing, Withheld};
-use crate::net::{Family, Prefix};
+use crate::net::Prefix;
 
 /// All there is to say of one prefix.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub struct Telling {
 }
 
 impl SpeakerCore {
-    /// Costs a walk through all prefixes of the family; for an operator's question.
+    /// For an operator's question.
     #[must_use]
     pub fn explain(&mut self, prefix: Prefix) -> Explanation {
         let prefix = prefix.trunc();
@@ -80,11 +80,7 @@ impl SpeakerCore {
         let (tables, neighbors) = (&mut self.tables, &self.neighbors);
         let groups = &mut tables.groups;
         let mut telling = Vec::new();
-        let family = Family::of_prefix(&prefix);
-        tables.rib.walk(family, 0, usize::MAX, |view, routes| {
-            if view.prefix != prefix {
-                return;
-            }
+        tables.rib.look_at(&prefix, |view, routes| {
             for neighbor in neighbors.values() {
                 if let Some(exported) = groups.explain(neighbor.id, &view, routes) {
                     telling.push(Telling {

@@ -73,22 +73,13 @@ pub struct RibOutEntry {
 impl SpeakerCore {
     #[must_use]
     pub fn status(&self) -> SpeakerStatus {
-        let per_family = |f: &dyn Fn(Family) -> usize| ByFamily {
-            v4: f(Family::V4),
-            v6: f(Family::V6),
-        };
         SpeakerStatus {
-            speaker: self.desired.speaker.clone(),
-            deferred: ByFamily {
-                v4: self.is_deferred(Family::V4),
-                v6: self.is_deferred(Family::V6),
-            },
-            prefixes: per_family(&|family| self.tables.rib.len(family)),
             neighbors: self
                 .neighbors
                 .keys()
                 .filter_map(|key| self.neighbor_status(*key))
                 .collect(),
+            ..self.summary()
         }
     }
 
