@@ -14,7 +14,7 @@
 //! ```text
 //! L6 app
 //! L5 http   cli
-//! L4 proxy   netpol
+//! L4 proxy   netpol   control
 //! L3 watch   reconcile
 //! L2 model   config   firewall
 //! L1 kernel::{netlink ◄ genl ◄ ipvs;  netlink ◄ {rtnl, ipset, conntrack};  iptables;  sysctl}   bgp::wire   bfd
@@ -26,6 +26,7 @@ pub mod bfd;
 pub mod bgp;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod delta;
 pub mod firewall;
 pub mod http;

@@ -56,8 +56,9 @@ const ROOMS: &[Row] = &[
     ("reconcile", 3, "metrics"),
     ("proxy", 4, PROXY),
     ("netpol", 4, NETPOL),
-    ("http", 5, "metrics model config reconcile proxy"),
-    ("cli", 5, "net model config reconcile proxy"),
+    ("control", 4, "net bgp::wire bgp::fsm bgp::rib bgp::speaker"),
+    ("http", 5, "metrics model config reconcile proxy control"),
+    ("cli", 5, "net model config reconcile proxy control"),
     ("app", 6, APP),
     ("main", 7, "app cli config"),
 ];
@@ -67,7 +68,7 @@ const PROXY: &str = "net delta metrics model config firewall reconcile kernel::i
 const NETPOL: &str = "net delta metrics model config firewall reconcile kernel::nft \
                       kernel::ipset kernel::iptables kernel::conntrack kernel::sysctl";
 const APP: &str = "net delta metrics model config firewall watch reconcile proxy netpol http \
-                   cli kernel::ipvs kernel::nflog kernel::rtnl";
+                   cli control bgp::speaker kernel::ipvs kernel::nflog kernel::rtnl";
 
 /// Edges within one layer; everything else goes downwards.
 const WITHIN_A_LAYER: &[(&str, &str)] = &[

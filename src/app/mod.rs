@@ -9,6 +9,7 @@
 //! ```
 
 mod cleanup;
+mod control;
 mod daemon;
 mod drops;
 mod explain;

@@ -17,7 +17,7 @@ use super::log::Log;
 use super::notes::Notes;
 use super::slots::Slots;
 use super::systemd::{self, Dialogue};
-use super::{drops, policy_metrics, privileges, scrape};
+use super::{control, drops, policy_metrics, privileges, scrape};
 use crate::cli::{Exit, RunArgs};
 use crate::config::{self, Config, Sources};
 use crate::http::{self, Limits, Site};
@@ -78,7 +78,7 @@ pub fn run(
 /// What an error at the opening of the kernel's rooms means.
 pub(super) fn exit_for(error: &OpenError) -> Exit {
     if error.is_unsupported() {
-        Exit::NoIpvs
+        Exit::Unavailable
     } else {
         Exit::Failure
     }
@@ -173,6 +173,7 @@ async fn serve(config: Config, sources: Sources, log: &Arc<Log>) -> Result<End, 
         }
     }
     listeners.serve(&config, &board, &registry);
+    control::serve(config.control.socket.as_deref(), None).await?;
     let daemon = Daemon {
         config,
         load: move || load(&sources),

@@ -11,7 +11,8 @@ pub enum Exit {
     /// The command line makes no sense.
     Usage,
     /// The kernel has no IPVS (`EX_UNAVAILABLE`); a restart can't help, so the unit must not try.
-    NoIpvs,
+    /// Of commands that ask the daemon: it can't be asked.
+    Unavailable,
     /// The configuration is refused (`EX_CONFIG`); a restart can't help.
     BadConfig,
 }
@@ -24,12 +25,12 @@ impl Exit {
         (Self::Success, "Success."),
         (
             Self::Failure,
-            "Failure; standard error or the journal says what failed. For check-config: the configuration has faults.",
+            "Failure; standard error or the journal says what failed. For check-config: the configuration has faults. For bgp: there is no such peer or prefix.",
         ),
         (Self::Usage, "The command line is wrong."),
         (
-            Self::NoIpvs,
-            "The kernel has no IPVS (module ip_vs). Restarting does not help.",
+            Self::Unavailable,
+            "The kernel has no IPVS (module ip_vs). Restarting does not help. For bgp: the daemon can't be asked, or routing is switched off.",
         ),
         (
             Self::BadConfig,
@@ -43,7 +44,7 @@ impl Exit {
             Self::Success => 0,
             Self::Failure => 1,
             Self::Usage => 2,
-            Self::NoIpvs => 69,
+            Self::Unavailable => 69,
             Self::BadConfig => 78,
         }
     }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::check_bgp;
 use super::checked::{
-    ClusterConfig, ClusterSource, Config, HealthConfig, IpvsTimeouts, LogConfig, MetricsConfig,
-    NetpolConfig, NodeConfig, NodePortAddresses, ProxyConfig,
+    ClusterConfig, ClusterSource, Config, ControlConfig, HealthConfig, IpvsTimeouts, LogConfig,
+    MetricsConfig, NetpolConfig, NodeConfig, NodePortAddresses, ProxyConfig,
 };
 use super::checked_bgp::{BgpConfig, RoutingConfig};
 use super::layer::entry_path;
@@ -286,6 +286,9 @@ fn config(raw: &Raw, source: ClusterSource, routing: RoutingConfig, bgp: BgpConf
         bgp,
         health: HealthConfig {
             listen: raw.health.listen,
+        },
+        control: ControlConfig {
+            socket: raw.control.socket.clone(),
         },
         metrics: MetricsConfig {
             listen: raw.metrics.listen,

@@ -18,6 +18,7 @@ pub struct Config {
     pub routing: RoutingConfig,
     pub bgp: BgpConfig,
     pub health: HealthConfig,
+    pub control: ControlConfig,
     pub metrics: MetricsConfig,
     pub log: LogConfig,
 }
@@ -136,6 +137,13 @@ pub struct HealthConfig {
     pub listen: Option<SocketAddr>,
 }
 
+/// `[control]`. Changing it needs a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlConfig {
+    /// `None`: no local socket.
+    pub socket: Option<PathBuf>,
+}
+
 /// `[metrics]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsConfig {
@@ -201,6 +209,7 @@ impl Config {
                 self.routing.enabled != new.routing.enabled,
             ),
             ("health.listen", self.health.listen != new.health.listen),
+            ("control.socket", self.control.socket != new.control.socket),
             ("metrics.listen", self.metrics.listen != new.metrics.listen),
             ("metrics.path", self.metrics.path != new.metrics.path),
             ("log.target", self.log.target != new.log.target),

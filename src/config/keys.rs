@@ -54,6 +54,11 @@ pub(super) const SECTIONS: &[Section] = &[
         keys: HEALTH,
     },
     Section {
+        name: "control",
+        prose: "The local socket that \"kube-router bgp\" asks.",
+        keys: CONTROL,
+    },
+    Section {
         name: "metrics",
         prose: "Metrics for Prometheus.",
         keys: METRICS,
@@ -278,6 +283,14 @@ const HEALTH: &[Key] = &[key(
     Kind::Text(Text::Listen),
     "\"[::]:20244\"",
     "Where /healthz and /readyz answer. \":PORT\" is every address; empty turns the pages off.",
+)];
+
+const CONTROL: &[Key] = &[key(
+    "control.socket",
+    Kind::Text(Text::Path),
+    "\"/run/kube-router/control.sock\"",
+    "Where the socket is, for members of the group kube-router. Empty turns it off. Changes need \
+     a restart.",
 )];
 
 const METRICS: &[Key] = &[

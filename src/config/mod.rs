@@ -28,9 +28,9 @@ mod tests;
 mod value;
 
 pub use checked::{
-    ClusterConfig, ClusterSource, Config, Established, HealthConfig, IpvsTimeouts, LogConfig,
-    LogLevel, LogTarget, MetricsConfig, NetpolBackend, NetpolConfig, NodeConfig, NodePortAddresses,
-    ProxyConfig,
+    ClusterConfig, ClusterSource, Config, ControlConfig, Established, HealthConfig, IpvsTimeouts,
+    LogConfig, LogLevel, LogTarget, MetricsConfig, NetpolBackend, NetpolConfig, NodeConfig,
+    NodePortAddresses, ProxyConfig,
 };
 pub use checked_bgp::{
     BfdConfig, BgpConfig, BgpHops, BgpListen, BgpPeer, BgpSession, OverlayEncap, OverlayType,
@@ -47,6 +47,9 @@ pub use value::Fault;
 
 use keys::DEFAULT_KUBECONFIG;
 use load::render;
+
+/// Where the running daemon is asked by default: that of `control.socket`.
+pub const DEFAULT_SOCKET: &str = "/run/kube-router/control.sock";
 
 /// Where the configuration is looked for by default.
 pub const DEFAULT_FILE: &str = "/etc/kube-router/config.toml";

@@ -27,6 +27,7 @@ pub(super) struct Raw {
     #[expect(dead_code, reason = "the key's own check has seen that it is off")]
     pub lballoc: Switch,
     pub health: Health,
+    pub control: Control,
     pub metrics: Metrics,
     pub log: Log,
 }
@@ -102,6 +103,13 @@ pub(super) struct Switch {
 pub(super) struct Health {
     #[serde(deserialize_with = "listen")]
     pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Control {
+    #[serde(deserialize_with = "path")]
+    pub socket: Option<PathBuf>,
 }
 
 #[derive(Debug, serde::Deserialize)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::control::Answer;
 use crate::reconcile::{ConditionReport, HealthReport, PartReport};
 
 /// An answer.
@@ -16,6 +17,7 @@ pub struct Page {
 }
 
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
 
 // === impl Page ===
 
@@ -76,8 +78,18 @@ impl Page {
         });
         Self {
             status: 200,
-            content_type: "application/json",
+            content_type: JSON,
             body: format!("{body:#}\n"),
+        }
+    }
+}
+
+impl From<Answer> for Page {
+    fn from(answer: Answer) -> Self {
+        Self {
+            status: answer.status,
+            content_type: JSON,
+            body: answer.body,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Listening, and answering with pages.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,12 +14,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use super::Page;
+use crate::control::Control;
 use crate::metrics::Registry;
 use crate::reconcile::HealthBoard;
 
@@ -41,6 +44,19 @@ pub struct Site {
     pub metrics: Option<(String, Arc<Registry>)>,
     /// The kernel is read by one scrape at a time.
     pub scraping: Mutex<()>,
+    /// What the daemon tells over its local socket, and nowhere else.
+    pub control: Option<Control>,
+}
+
+/// Where connections come in.
+pub trait Listener: Send + Sync + 'static {
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// The next connection.
+    ///
+    /// # Errors
+    /// As the system says; others may come later.
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
 /// A listener could not be opened.
@@ -51,6 +67,24 @@ pub struct BindError {
     pub key: &'static str,
     pub address: SocketAddr,
     pub source: io::Error,
+}
+
+// === impl Listener ===
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<UnixStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
 }
 
 // === impl Limits ===
@@ -91,7 +125,7 @@ fn has_no_ipv6(error: &io::Error) -> bool {
 }
 
 /// Answers until it is dropped; open connections end with it.
-pub async fn serve(listener: TcpListener, site: Arc<Site>, limits: Limits) {
+pub async fn serve(listener: impl Listener, site: Arc<Site>, limits: Limits) {
     let free = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     loop {
@@ -99,8 +133,8 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, limits: Limits) {
             return;
         };
         while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, _)) => {
+        match listener.next().await {
+            Ok(stream) => {
                 let site = Arc::clone(&site);
                 connections.spawn(async move {
                     connection(stream, site, limits).await;
@@ -115,7 +149,10 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, limits: Limits) {
     }
 }
 
-async fn connection(stream: TcpStream, site: Arc<Site>, limits: Limits) {
+async fn connection<S>(stream: S, site: Arc<Site>, limits: Limits)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let service = service_fn(move |request| {
         let site = Arc::clone(&site);
         async move { Ok::<_, Infallible>(answer(&request, &site).await) }
@@ -153,6 +190,9 @@ async fn answer(request: &Request<Incoming>, site: &Arc<Site>) -> Response<Full<
 async fn page(path: &str, query: Option<&str>, site: &Arc<Site>) -> Page {
     if let Some((_, registry)) = site.metrics.as_ref().filter(|(at, _)| at == path) {
         return metrics(Arc::clone(registry), &site.scraping).await;
+    }
+    if let Some(control) = &site.control {
+        return control.answer(path, query, now()).await.into();
     }
     let report = site.health.as_ref().map(|board| board.report(now()));
     let verbose = || query.is_some_and(|query| query.split('&').any(|word| word == "verbose"));
