@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Run(args) => app::run(&args, environment, err),
         Command::Plan(args) => app::plan(&args, environment, out, err),
         Command::Explain(args) => app::explain(&args, environment, out, err),
+        Command::Bgp(args) => cli::bgp(&args, out, err),
         Command::Cleanup(args) => app::cleanup(&args, environment, out, err),
     };
     done.unwrap_or_else(|error| not_written(&error)).into()

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::bgp::{BGP_LONG, BgpArgs};
 use crate::config::{self, Override, Sources};
 use crate::net::Protocol;
 
@@ -85,6 +86,10 @@ pub enum Command {
     /// Say whether network policies let a connection through, and why
     #[command(long_about = EXPLAIN_LONG)]
     Explain(ExplainArgs),
+    /// Ask the running daemon for its BGP peers and routes
+    #[command(long_about = BGP_LONG, arg_required_else_help = true)]
+    #[command(disable_help_subcommand = true)]
+    Bgp(BgpArgs),
     /// Remove everything of kube-router's from the kernel
     #[command(long_about = CLEANUP_LONG)]
     Cleanup(CleanupArgs),

@@ -1,9 +1,10 @@
 //! What was asked on the command line, and how answers look.
 //!
-//! Parses and prints only: `main` dispatches, `app` acts.
+//! Parses, asks the running daemon and prints: `main` dispatches, `app` acts.
 
 mod answer;
 mod args;
+mod bgp;
 mod exit;
 mod manual;
 #[cfg(test)]
@@ -14,5 +15,6 @@ pub use args::{
     CheckConfigArgs, CleanupArgs, Cli, Command, CompletionArgs, ExplainArgs, ManArgs, NoPort, Page,
     PlanArgs, Port, RunArgs, environment,
 };
+pub use bgp::{BgpArgs, bgp};
 pub use exit::Exit;
 pub use manual::man;

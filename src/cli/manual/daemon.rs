@@ -10,6 +10,7 @@ use super::super::exit::Exit;
 use super::literal;
 
 const FILES_AND_SIGNALS: &str = include_str!("files.roff");
+const CONTROL: &str = include_str!("control.roff");
 const HEALTH_AND_OWNERSHIP: &str = include_str!("ownership.roff");
 
 pub(super) fn page() -> io::Result<String> {
@@ -34,6 +35,7 @@ pub(super) fn page() -> io::Result<String> {
     {
         page.push_str(&subcommand(command)?);
     }
+    page.push_str(CONTROL);
     page.push_str(&exit_status());
     page.push_str(FILES_AND_SIGNALS);
     page.push_str(HEALTH_AND_OWNERSHIP);
@@ -46,6 +48,9 @@ const SYNOPSIS: &str = r"
 \fBkube\-router run\fR [\fB\-\-config\fR \fIFILE\fR] [\fB\-\-node\-name\fR \fINAME\fR] [\fB\-\-log\-level\fR \fILEVEL\fR]
 \fBkube\-router check\-config\fR [\fB\-\-show\-origin\fR] [\fIFILE\fR]
 \fBkube\-router plan\fR [\fB\-\-manifests\fR \fIDIR\fR] [\fB\-\-config\fR \fIFILE\fR] \fB\-\-node\fR \fINAME\fR
+\fBkube\-router bgp neighbors\fR [\fB\-\-json\fR] [\fB\-\-socket\fR \fIPATH\fR] [\fIPEER\fR]
+\fBkube\-router bgp rib\fR [\fB\-\-json\fR] [\fB\-\-socket\fR \fIPATH\fR] [\fBin\fR|\fBout\fR] [\fIPEER\fR] [\fIPREFIX\fR]
+\fBkube\-router bgp explain\fR [\fB\-\-json\fR] [\fB\-\-socket\fR \fIPATH\fR] \fIPREFIX\fR|\fIADDRESS\fR
 \fBkube\-router cleanup\fR [\fB\-\-config\fR \fIFILE\fR] [\fB\-\-dry\-run\fR]
 \fBkube\-router version\fR
 .fi
