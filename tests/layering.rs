@@ -41,7 +41,7 @@ const ROOMS: &[Row] = &[
         1,
         "net bgp::wire bgp::fsm bgp::rib bgp::policy",
     ),
-    ("model", 2, "net delta kernel::ipvs::object"),
+    ("model", 2, "net delta bgp::wire kernel::ipvs::object"),
     ("config", 2, "net"),
     (
         "firewall",
@@ -51,7 +51,7 @@ const ROOMS: &[Row] = &[
     (
         "watch",
         3,
-        "net delta model config kernel::rtnl kernel::ipvs::object",
+        "net delta model config bgp::wire kernel::rtnl kernel::ipvs::object",
     ),
     ("reconcile", 3, "metrics"),
     ("proxy", 4, PROXY),

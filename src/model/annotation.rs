@@ -1,6 +1,7 @@
 //! Annotations of a Service, typed and parsed (`kube-router.io/service.*`).
 
 use crate::kernel::ipvs::object::{Scheduler, ServiceFlags};
+use crate::model::Communities;
 
 /// What the annotations of a Service ask for; the default is a Service without any.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,14 @@ pub struct ServiceAnnotations {
     pub direct_return: bool,
     /// `service.hairpin`: a pod may reach itself through the Service.
     pub hairpin: bool,
+    /// `service.advertise.clusterip`; as the configuration says without it.
+    pub advertise_cluster_ip: Option<bool>,
+    /// `service.advertise.externalip`.
+    pub advertise_external_ip: Option<bool>,
+    /// `service.advertise.loadbalancerip`.
+    pub advertise_load_balancer_ip: Option<bool>,
+    /// `service.bgp.communities`: for the addresses of this Service.
+    pub communities: Communities,
 }
 
 // === impl ServiceAnnotations ===
@@ -30,6 +39,10 @@ impl Default for ServiceAnnotations {
             skip_load_balancer_ips: false,
             direct_return: false,
             hairpin: false,
+            advertise_cluster_ip: None,
+            advertise_external_ip: None,
+            advertise_load_balancer_ip: None,
+            communities: Communities::default(),
         }
     }
 }

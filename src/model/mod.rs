@@ -7,6 +7,7 @@
 //! No Kubernetes wire types here: `watch::convert` is the only door.
 
 mod annotation;
+mod bgp;
 mod facts;
 mod labels;
 mod name;
@@ -22,6 +23,7 @@ mod snapshot;
 mod table;
 
 pub use annotation::ServiceAnnotations;
+pub use bgp::{AnnotatedBfd, AnnotatedPeer, Communities, NodeBgp, PathPrepend, Reflector};
 pub use facts::{LocalAddress, NodeFacts};
 pub use labels::Labels;
 pub use name::ObjectName;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::model::NodeBgp;
 use crate::net::Prefix;
 
 /// A Node of the cluster.
@@ -16,4 +17,5 @@ pub struct Node {
     pub pod_cidrs: Vec<Prefix>,
     /// Label `topology.kubernetes.io/zone`.
     pub zone: Option<Arc<str>>,
+    pub bgp: NodeBgp,
 }

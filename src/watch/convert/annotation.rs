@@ -1,5 +1,6 @@
 //! Annotations of Services.
 
+use super::bgp::communities;
 use super::notes::Notes;
 use super::{has_mark, mark};
 use crate::kernel::ipvs::object::{Scheduler, ServiceFlags};
@@ -38,6 +39,26 @@ pub(super) fn annotations(marks: &Field<Marks>, notes: &mut Notes) -> ServiceAnn
         skip_load_balancer_ips: has_mark(marks, "kube-router.io/service.skiplbips"),
         direct_return: direct_return(marks, notes),
         hairpin: has_mark(marks, "kube-router.io/service.hairpin"),
+        advertise_cluster_ip: advertise(marks, "clusterip", notes),
+        advertise_external_ip: advertise(marks, "externalip", notes),
+        advertise_load_balancer_ip: advertise(marks, "loadbalancerip", notes),
+        communities: communities(marks, "kube-router.io/service.bgp.communities", notes),
+    }
+}
+
+/// A truth as Go reads it (`strconv.ParseBool`); anything else is false, as in the original.
+fn advertise(marks: &Field<Marks>, class: &str, notes: &mut Notes) -> Option<bool> {
+    let key = format!("kube-router.io/service.advertise.{class}");
+    match mark(marks, &key, PATH, notes)? {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        other => {
+            notes.add(
+                format_args!("{PATH}[{key}]"),
+                format_args!("{} is taken for false", wire::quoted(other)),
+            );
+            Some(false)
+        }
     }
 }
 

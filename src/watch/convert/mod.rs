@@ -4,11 +4,13 @@
 //! of the object stands. Where leaving out would open something (source ranges), it closes.
 
 mod annotation;
+mod bgp;
 mod intern;
 mod namespace;
 mod node;
 mod notes;
 mod peer;
+mod peers;
 mod pod;
 mod policy;
 mod selector;
@@ -274,6 +276,8 @@ fn shared_name(
     Some(intern.text(name))
 }
 
+#[cfg(test)]
+mod bgp_tests;
 #[cfg(test)]
 mod pod_tests;
 #[cfg(test)]

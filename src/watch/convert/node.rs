@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::bgp::node_bgp;
 use super::notes::Notes;
 use super::service::noted;
 use super::{
@@ -31,6 +32,7 @@ pub(crate) fn node(name: &ObjectName, wire: &wire::Node, intern: &mut Interner) 
         addresses: node_addresses(wire, &mut notes),
         pod_cidrs: pod_cidrs(metadata, wire, &mut notes),
         zone,
+        bgp: node_bgp(&metadata.annotations, &mut notes),
     };
     Converted {
         object: Some(node),

@@ -731,3 +731,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn services_say_what_of_them_is_advertised() {
+    for (text, said) in [
+        ("1", true),
+        ("t", true),
+        ("True", true),
+        ("0", false),
+        ("F", false),
+        ("false", false),
+    ] {
+        let (service, notes) = annotated(json!({
+            "kube-router.io/service.advertise.clusterip": text,
+            "kube-router.io/service.bgp.communities": "65000:1,no-export",
+        }));
+        assert_eq!(service.annotations.advertise_cluster_ip, Some(said));
+        assert_eq!(service.annotations.advertise_external_ip, None);
+        assert_eq!(service.annotations.advertise_load_balancer_ip, None);
+        assert_eq!(service.annotations.communities.plain.len(), 2);
+        assert!(notes.is_empty());
+    }
+    let (service, notes) = annotated(json!({
+        "kube-router.io/service.advertise.externalip": "yes",
+        "kube-router.io/service.advertise.loadbalancerip": "true",
+        "kube-router.io/service.bgp.communities": "x",
+    }));
+    assert_eq!(service.annotations.advertise_external_ip, Some(false));
+    assert_eq!(service.annotations.advertise_load_balancer_ip, Some(true));
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert!(notes[0].contains("\"yes\" is taken for false"), "{notes:?}");
+}

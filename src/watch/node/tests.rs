@@ -1,5 +1,6 @@
 use super::*;
 use crate::kernel::rtnl::object::{Address, Event, LinkKind, Route, RouteKind, Scope, TABLE_MAIN};
+use crate::model::NodeBgp;
 
 fn link(index: u32, name: &str) -> Link {
     Link {
@@ -70,6 +71,7 @@ fn node(addresses: &[&str]) -> Node {
         addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
         pod_cidrs: vec!["10.42.0.0/24".parse().unwrap()],
         zone: Some(Arc::from("z1")),
+        bgp: NodeBgp::default(),
     }
 }
 
