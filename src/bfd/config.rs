@@ -1,5 +1,6 @@
 //! What a session is wanted to be.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU8;
 use std::time::Duration;
@@ -35,7 +36,8 @@ pub struct SessionConfig {
 pub enum Reach {
     /// On a shared link (RFC 5881).
     SingleHop,
-    /// Behind routers (RFC 5883); packets that arrive with a lower TTL are dropped.
+    /// Behind routers (RFC 5883); packets that arrive with a lower TTL are dropped. We send with
+    /// 255, and so does FRR; BIRD sends with 64.
     Multihop { min_ttl: u8 },
 }
 
@@ -48,6 +50,21 @@ pub struct Timers {
     pub required_min_rx: Duration,
     /// Intervals without a packet after which the other end takes us for lost.
     pub multiplier: NonZeroU8,
+}
+
+// === impl SessionKey ===
+
+impl fmt::Display for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.remote)?;
+        if let Some(local) = self.local {
+            write!(f, " from {local}")?;
+        }
+        if let Some(interface) = self.interface {
+            write!(f, " over interface {interface}")?;
+        }
+        Ok(())
+    }
 }
 
 // === impl SessionConfig ===

@@ -57,7 +57,7 @@ pub enum Error {
         port: u16,
         source: io::Error,
     },
-    #[error("can't send BFD to {}: {source}", key.remote)]
+    #[error("can't send BFD to {key}: {source}")]
     Send { key: SessionKey, source: io::Error },
     #[error("can't wait for BFD packets: {0}")]
     Wait(io::Error),

@@ -8,9 +8,14 @@
 //!   Up (section 6.8.3) ends there. Below Up there is none: each packet has all parameters, and Up
 //!   has its own.
 //! - Nothing is told about a session that has not been Up.
+//! - One packet departs from section 6.8.1: the one that tells an end that we take it for lost still
+//!   names that end's session, though its discriminator is forgotten by then. FRR takes a packet
+//!   that names none for that of a stranger while it is Up, and would find out only after its own
+//!   detection time. Those that follow name none.
 //!
 //! References: RFC 5880 sections 6.2, 6.5 and 6.8 (without echo; demand only at the other end).
 
+use std::fmt;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::time::{Duration, Instant};
 
@@ -52,6 +57,8 @@ pub struct Session {
     remote: Option<ControlPacket>,
     /// When that came.
     heard: Option<Instant>,
+    /// Its discriminator, if it has fallen silent and was not told so yet.
+    lost: Option<NonZeroU32>,
     sent: Option<Sent>,
     /// Something to tell now, since then.
     urgent: Option<Instant>,
@@ -105,6 +112,7 @@ impl Session {
             poll: Poll::Idle,
             remote: None,
             heard: None,
+            lost: None,
             sent: None,
             urgent: Some(now),
             polled: None,
@@ -207,6 +215,7 @@ impl Session {
         if !matches!(self.state, State::Init | State::Up) {
             return None;
         }
+        self.lost = last.map(|packet| packet.my_discriminator);
         let was_up = self.enter(now, State::Down, expired);
         last.filter(|_| was_up).map(|packet| down(expired, &packet))
     }
@@ -225,7 +234,12 @@ impl Session {
             at: now,
             jitter: random,
         });
-        Some(self.packet(false))
+        let packet = self.packet(false);
+        let lost = self.lost.take();
+        Some(ControlPacket {
+            your_discriminator: packet.your_discriminator.or(lost),
+            ..packet
+        })
     }
 
     #[must_use]
@@ -349,6 +363,18 @@ impl Session {
             desired_min_tx: self.desired_min_tx(),
             required_min_rx: microseconds(self.timers.required_min_rx),
             required_min_echo_rx: 0,
+        }
+    }
+}
+
+// === impl Transition ===
+
+impl fmt::Display for Transition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Up => f.write_str("Up"),
+            Self::Down { diagnostic, .. } => write!(f, "Down ({diagnostic})"),
+            Self::AdminDown => f.write_str("AdminDown at the other end"),
         }
     }
 }

@@ -81,7 +81,8 @@ pub fn spawn(seed: u64) -> io::Result<(Handle, events::Receiver<Event>)> {
 
 impl Handle {
     /// Wants these sessions and no others. Those that are there already go on, also with other
-    /// timers; those that are not wanted any more tell the other end AdminDown.
+    /// timers; those that are not wanted any more tell the other end AdminDown, and nothing is told
+    /// about them here. Another port or reach makes a new session.
     pub fn set_desired(&self, desired: BTreeMap<SessionKey, SessionConfig>) {
         self.command(Command::SetDesired(desired));
     }

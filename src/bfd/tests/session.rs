@@ -93,12 +93,9 @@ fn silence_for_the_detection_time_takes_down_and_forgets() {
         ),
     ] {
         let mut session = in_state(now, state);
-        session.handle_packet(now, &independent(State::AdminDown));
-        let mut session = if state == State::Down {
-            session
-        } else {
-            in_state(now, state)
-        };
+        if state == State::Down {
+            session.handle_packet(now, &independent(State::AdminDown));
+        }
         // 3 x 100 ms of the other end, which has not got faster than we want to receive.
         assert_eq!(session.status().detection_time, Some(ms(300)));
         assert_eq!(session.handle_timeout(now + ms(299)), None, "{state}");
@@ -107,8 +104,12 @@ fn silence_for_the_detection_time_takes_down_and_forgets() {
         let status = session.status();
         assert_eq!((status.state, status.remote), (State::Down, None));
         assert_eq!(status.detection_time, None);
-        let packet = flush(&mut session, now + ms(2000)).pop().unwrap();
-        assert_eq!(packet.your_discriminator, None);
+        // Told to whom it is about, once.
+        let next = flush(&mut session, now + ms(2000)).pop().unwrap();
+        let lost = NonZeroU32::new(7).filter(|_| state != State::Down);
+        assert_eq!(next.your_discriminator, lost);
+        let next = flush(&mut session, now + ms(4000)).pop().unwrap();
+        assert_eq!(next.your_discriminator, None);
     }
 }
 

@@ -207,3 +207,27 @@ fn wanted_sessions_go_on_and_others_end_with_one_packet() {
     assert_eq!(table.set_desired(now, &BTreeMap::new()).len(), 2);
     assert_eq!(table.poll_timeout(), None);
 }
+
+#[test]
+fn keys_and_transitions_have_a_text() {
+    for (key, expected) in [
+        (key("192.0.2.1", None, None), "192.0.2.1"),
+        (
+            key("fe80::1", Some("fe80::2"), Some(3)),
+            "fe80::1 from fe80::2 over interface 3",
+        ),
+    ] {
+        assert_eq!(key.to_string(), expected);
+    }
+    let down = Transition::Down {
+        diagnostic: Diagnostic::DetectionTimeExpired,
+        control_plane_independent: false,
+    };
+    for (transition, expected) in [
+        (Transition::Up, "Up"),
+        (down, "Down (control detection time expired)"),
+        (Transition::AdminDown, "AdminDown at the other end"),
+    ] {
+        assert_eq!(transition.to_string(), expected);
+    }
+}
