@@ -1,4 +1,4 @@
-//! BFD over real links: namespaces in a row, with our own ends.
+//! BFD over real links: namespaces in a row, our own ends, FRR's and BIRD's.
 //!
 //! ```text
 //!  A a0 ──── r0 R r1 ──── b0 B
@@ -12,8 +12,16 @@
 )]
 #![expect(clippy::print_stdout, reason = "how long a detection took")]
 
+#[path = "bfd_netns/bird.rs"]
+mod bird;
+#[path = "interop/daemon.rs"]
+mod daemon;
 #[path = "bfd_netns/end.rs"]
 mod end;
+#[path = "bfd_netns/frr.rs"]
+mod frr;
+#[path = "bfd_netns/interop.rs"]
+mod interop;
 #[path = "bfd_netns/lab.rs"]
 mod lab;
 #[path = "bfd_netns/own.rs"]

@@ -171,3 +171,26 @@ impl End {
         self.runtime.block_on(self.handle.stop());
     }
 }
+
+/// Waits until the timers are in use.
+pub(crate) fn settle(end: &End, keys: &[SessionKey], interval: Duration, detection: Duration) {
+    for key in keys {
+        end.wait(key, "in use", |status| {
+            !status.is_polling
+                && status.transmit_interval == interval
+                && status.detection_time == Some(detection)
+        });
+    }
+}
+
+/// Waits until it is so.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let wait = async {
+        while !holds() {
+            sleep(LOOK).await;
+        }
+    };
+    let waited = runtime.block_on(async { timeout(PATIENCE, wait).await });
+    assert!(waited.is_ok(), "{what} is not so");
+}

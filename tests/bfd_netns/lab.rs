@@ -53,12 +53,17 @@ impl Place {
         Ok(Self { namespace })
     }
 
+    /// Stays here with this thread.
+    pub(crate) fn enter(&self) {
+        // SAFETY: a valid descriptor of a network namespace; only this thread is affected.
+        let entered = unsafe { libc::setns(self.namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+        assert_eq!(entered, 0, "setns: {}", io::Error::last_os_error());
+    }
+
     /// Does something in this namespace; what it starts is there too.
     pub(crate) fn within<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
         let inside = || {
-            // SAFETY: a valid descriptor of a network namespace; only this thread is affected.
-            let entered = unsafe { libc::setns(self.namespace.as_raw_fd(), libc::CLONE_NEWNET) };
-            assert_eq!(entered, 0, "setns: {}", io::Error::last_os_error());
+            self.enter();
             action()
         };
         thread::scope(|scope| {
@@ -83,7 +88,7 @@ impl Place {
         });
     }
 
-    fn ip(&self, lines: &str) {
+    pub(crate) fn ip(&self, lines: &str) {
         self.feed(&["ip", "-batch", "-"], lines);
     }
 

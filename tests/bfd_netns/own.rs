@@ -11,7 +11,8 @@ use kube_router::bfd::{
 use socket2::SockRef;
 
 use crate::end::{
-    A4, A6, B4, B6, CALM, End, QUICK, R4, R6, Sessions, down, ip, key, multihop, single_hop, timers,
+    A4, A6, B4, B6, CALM, End, QUICK, R4, R6, Sessions, down, ip, key, multihop, settle,
+    single_hop, timers,
 };
 use crate::lab::{Lab, Place, in_lab};
 
@@ -58,16 +59,6 @@ fn up(lab: &Lab, case: &Case) -> [End; 2] {
     ours.expect_at_last(&case.ours, Transition::Up);
     theirs.expect_at_last(&case.theirs, Transition::Up);
     [ours, theirs]
-}
-
-fn settle(end: &End, keys: &[SessionKey], interval: Duration, detection: Duration) {
-    for key in keys {
-        end.wait(key, "in use", |status| {
-            !status.is_polling
-                && status.transmit_interval == interval
-                && status.detection_time == Some(detection)
-        });
-    }
 }
 
 #[test]
@@ -314,6 +305,31 @@ fn a_port_that_somebody_has_is_told_once_and_harms_no_other() {
             drop(taken);
             a.expect(&[one], Transition::Up);
             a.stop();
+        }
+    });
+}
+
+#[test]
+fn an_address_that_is_missing_is_told_once_and_waited_for() {
+    in_lab(|lab| {
+        for (late, remote) in [("192.0.2.9", R4), ("2001:db8:1::9", R6)] {
+            let ours = key(remote, late);
+            let other = key(R4, A4);
+            let wanted = [ours.clone(), other.clone()];
+            let theirs = [key(late, remote), key(A4, R4)];
+            let r = End::start(&lab.r, &sessions(&theirs, &single_hop(CALM)));
+            let mut a = End::start(&lab.a, &sessions(&wanted, &single_hop(CALM)));
+            let Event::Failed(Error::Send { key, source }) = a.next() else {
+                panic!("no error");
+            };
+            assert_eq!(key, ours);
+            assert_eq!(source.kind(), std::io::ErrorKind::AddrNotAvailable);
+            a.expect(&[other], Transition::Up);
+            let length = if ours.remote.is_ipv4() { 28 } else { 64 };
+            lab.a.ip(&format!("address add {late}/{length} dev a0\n"));
+            a.expect(&[ours], Transition::Up);
+            a.stop();
+            r.stop();
         }
     });
 }

@@ -43,6 +43,7 @@ impl Daemon {
         Self { child, log }
     }
 
+    #[allow(dead_code, reason = "shared by two test programs")]
     pub(crate) fn has_ended(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
