@@ -56,6 +56,10 @@ install-files:
 		$(DESTDIR)$(LIBDIR)/modules-load.d/kube-router.conf
 	$(INSTALL) -D -m 644 systemd/kube-router.networkd.conf \
 		$(DESTDIR)$(LIBDIR)/systemd/networkd.conf.d/kube-router.conf
+	for kind in protos tables; do \
+		$(INSTALL) -D -m 644 etc/rt_$$kind.d/kube-router.conf \
+			$(DESTDIR)$(SYSCONFDIR)/iproute2/rt_$$kind.d/kube-router.conf || exit; \
+	done
 	$(INSTALL) -D -m 644 etc/rbac.yaml $(DESTDIR)$(DATADIR)/kube-router/rbac.yaml
 	$(INSTALL) -d $(DESTDIR)$(DATADIR)/man/man{5,8} $(DESTDIR)$(DATADIR)/zsh/vendor-completions \
 		$(DESTDIR)$(DATADIR)/bash-completion/completions $(DESTDIR)$(DATADIR)/fish/vendor_completions.d

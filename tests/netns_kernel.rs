@@ -22,6 +22,8 @@ mod iptables;
 mod nflog;
 #[path = "netns_kernel/nft.rs"]
 mod nft;
+#[path = "netns_kernel/paths.rs"]
+mod paths;
 #[path = "netns_kernel/rtnl.rs"]
 mod rtnl;
 #[path = "netns_kernel/watch.rs"]

@@ -298,7 +298,8 @@ fn texts_are_what_ip_takes() {
                 );
             }
             let undo = Change::DelRoute(Route::vip(link.index, vip, source));
-            assert_eq!(rtnl.change(&[undo]), [Ok(Outcome::Changed)], "{undo}");
+            let undone = rtnl.change(std::slice::from_ref(&undo));
+            assert_eq!(undone, [Ok(Outcome::Changed)], "{undo}");
         }
     });
 }

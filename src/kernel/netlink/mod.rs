@@ -32,7 +32,7 @@ pub use message::{
     Message, Messages, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_MULTI,
     NLM_F_REPLACE, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, Replies, Request,
 };
-pub use socket::{Event, Socket, Stats};
+pub use socket::{Event, Only, Socket, Stats};
 
 #[cfg(test)]
 mod tests;

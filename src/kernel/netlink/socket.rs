@@ -55,6 +55,15 @@ pub enum Event {
     Quiet,
 }
 
+/// Which notifications of two types to take: those with this byte at this place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Only {
+    pub kinds: [u16; 2],
+    /// In bytes from the start of the payload.
+    pub offset: u32,
+    pub value: u8,
+}
+
 /// A blocking netlink socket that belongs to one thread at a time.
 ///
 /// It stays in the network namespace of the thread that opened it. After an overflow or a
@@ -71,6 +80,7 @@ pub struct Socket {
     groups: Vec<u32>,
     /// Ports of sockets whose notifications are left out.
     ignored: Vec<u32>,
+    only: Option<Only>,
     /// Answers to an abandoned request may still be queued.
     pub(super) stale: bool,
     pub(super) sequence: u32,
@@ -91,6 +101,7 @@ impl Socket {
             strict: false,
             groups: Vec::new(),
             ignored: Vec::new(),
+            only: None,
             stale: false,
             sequence: 0,
             stats: Stats::default(),
@@ -140,10 +151,21 @@ impl Socket {
     /// of those named before. They then cost no room in the receive buffer either.
     pub fn ignore_ports(&mut self, ports: &[u32]) -> Result<(), NetlinkError> {
         self.ignored = ports.to_vec();
-        if !sys::ignore_ports(self.fd.as_fd(), ports) {
-            return Err(NetlinkError::last("setsockopt SO_ATTACH_FILTER"));
+        self.attach_filter()
+    }
+
+    /// Has the kernel leave out notifications of two types that are not as said; `None` takes
+    /// them all again.
+    pub fn keep_only(&mut self, only: Option<Only>) -> Result<(), NetlinkError> {
+        self.only = only;
+        self.attach_filter()
+    }
+
+    fn attach_filter(&self) -> Result<(), NetlinkError> {
+        match sys::filter(self.fd.as_fd(), &self.ignored, self.only) {
+            true => Ok(()),
+            false => Err(NetlinkError::last("setsockopt SO_ATTACH_FILTER")),
         }
-        Ok(())
     }
 
     /// The number that the kernel gave this socket (`nl_pid`); another one after a fault.
@@ -234,8 +256,8 @@ impl Socket {
         if !sys::set_timeout(fd, self.timeout) {
             return Err(NetlinkError::last("setsockopt SO_RCVTIMEO"));
         }
-        if !self.ignored.is_empty() && !sys::ignore_ports(fd, &self.ignored) {
-            return Err(NetlinkError::last("setsockopt SO_ATTACH_FILTER"));
+        if !self.ignored.is_empty() || self.only.is_some() {
+            self.attach_filter()?;
         }
         for group in &self.groups {
             let group = i32::try_from(*group).unwrap_or(i32::MAX);

@@ -6,7 +6,12 @@ use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use super::NetlinkError;
+use super::{NetlinkError, Only};
+
+/// Where type, port and payload are in a message.
+const KIND_OFFSET: u32 = 4;
+const PORT_OFFSET: u32 = 12;
+const PAYLOAD_OFFSET: u32 = 16;
 
 /// What one receive call gave.
 pub(super) enum Received {
@@ -60,27 +65,41 @@ pub(super) fn port(fd: BorrowedFd<'_>) -> Result<u32, NetlinkError> {
     Ok(address.nl_pid)
 }
 
-/// Has the kernel drop datagrams whose first message bears one of these ports (at most 200);
-/// `false` if it refuses.
-pub(super) fn ignore_ports(fd: BorrowedFd<'_>, ports: &[u32]) -> bool {
-    /// Where `nlmsg_pid` is in a message's header.
-    const PORT_OFFSET: u32 = 12;
+/// Has the kernel drop datagrams whose first message bears one of these ports (at most 200), or
+/// is not as `only` says; `false` if it refuses.
+pub(super) fn filter(fd: BorrowedFd<'_>, ports: &[u32], only: Option<Only>) -> bool {
     const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const LOAD_HALF: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS) as u16;
+    const LOAD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
     const JUMP_IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     let Ok(count) = u8::try_from(ports.len()) else {
         return false;
     };
-    let instruction = |code, jt, k| libc::sock_filter { code, jt, jf: 0, k };
-    let mut filter = vec![instruction(LOAD_WORD, 0, PORT_OFFSET)];
+    let instruction = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    // Filters load words and halves as big-endian ones. The last line drops, the one before keeps.
+    let mut filter = vec![instruction(LOAD_WORD, 0, 0, PORT_OFFSET)];
+    let after_ports = if only.is_some() { 5 } else { 0 };
     for (port, left) in ports.iter().zip((1..=count).rev()) {
-        // Filters load words as big-endian ones; from here the jump leads to the last line.
-        filter.push(instruction(JUMP_IF_EQUAL, left, port.to_be()));
+        filter.push(instruction(
+            JUMP_IF_EQUAL,
+            left + after_ports,
+            0,
+            port.to_be(),
+        ));
     }
-    filter.push(instruction(RETURN, 0, u32::MAX));
-    filter.push(instruction(RETURN, 0, 0));
+    if let Some(only) = only {
+        let [one, other] = only.kinds.map(|kind| u32::from(kind.to_be()));
+        filter.push(instruction(LOAD_HALF, 0, 0, KIND_OFFSET));
+        filter.push(instruction(JUMP_IF_EQUAL, 1, 0, one));
+        filter.push(instruction(JUMP_IF_EQUAL, 0, 2, other));
+        filter.push(instruction(LOAD_BYTE, 0, 0, PAYLOAD_OFFSET + only.offset));
+        filter.push(instruction(JUMP_IF_EQUAL, 0, 1, u32::from(only.value)));
+    }
+    filter.push(instruction(RETURN, 0, 0, u32::MAX));
+    filter.push(instruction(RETURN, 0, 0, 0));
     let program = libc::sock_fprog {
-        len: u16::from(count) + 3,
+        len: filter.len() as u16,
         filter: filter.as_mut_ptr(),
     };
     // The kernel copies the program, which `filter` holds until after the call.

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::object::{
-    ADDRESS_NOPREFIXROUTE, Address, Change, Link, LinkKind, PROTOCOL_KERNEL, Route, RouteKind,
-    Scope, TABLE_LOCAL, TABLE_MAIN,
+    ADDRESS_NOPREFIXROUTE, Address, Change, Link, LinkKind, PROTOCOL_KERNEL, PathKey, PathQuery,
+    PathRoute, Route, RouteKind, Rule, Scope, TABLE_LOCAL, TABLE_MAIN,
 };
 use super::{Error, Interfaces, Outcome, RouteQuery, vip};
 use crate::kernel::netlink::NetlinkError;
@@ -27,6 +27,9 @@ pub struct FakeRtnl {
     pub links: BTreeMap<u32, Link>,
     pub addresses: BTreeSet<Address>,
     pub routes: BTreeSet<Route>,
+    /// Routes with any number of next hops; a world of their own beside `routes`.
+    pub paths: BTreeMap<PathKey, PathRoute>,
+    pub rules: BTreeSet<Rule>,
     /// Every change that had an effect, in order.
     pub log: Vec<Change>,
     /// Changes that the kernel refuses, with the errno.
@@ -66,7 +69,46 @@ impl FakeRtnl {
             Change::DelAddress(address) => Ok(self.del_address(address)),
             Change::ReplaceRoute(route) => Ok(self.replace_route(*route)),
             Change::DelRoute(route) => Ok(self.del_route(route)),
+            Change::ReplacePath(path) => self.replace_path(path),
+            Change::DelPath(path) => Ok(self.del_path(path)),
+            Change::AddRule(rule) => Ok(outcome(self.rules.insert(*rule))),
+            Change::DelRule(rule) => Ok(outcome(self.rules.remove(rule))),
+            Change::SetMtu { link, mtu } => Ok(self.set_link(*link, |link| link.mtu = *mtu)),
+            Change::SetTunnel { link, tunnel } => {
+                Ok(self.set_link(*link, |link| link.kind = LinkKind::Tunnel(*tunnel)))
+            }
         }
+    }
+
+    fn set_link(&mut self, link: u32, set: impl FnOnce(&mut Link)) -> Outcome {
+        self.links.get_mut(&link).map(set);
+        Outcome::Changed
+    }
+
+    fn replace_path(&mut self, path: &PathRoute) -> Result<Outcome, i32> {
+        let mut links = path.next_hops.iter().filter_map(|hop| hop.link);
+        if links.any(|link| !self.links.contains_key(&link)) {
+            return Err(libc::ENODEV);
+        }
+        self.paths.insert(path.key(), path.clone());
+        Ok(Outcome::Changed)
+    }
+
+    /// A deleted link takes every IPv4 route along that has a next hop by it; of an IPv6 route
+    /// that next hop only.
+    fn drop_hops(&mut self, link: u32) {
+        self.paths.retain(|_, path| {
+            let before = path.next_hops.len();
+            path.next_hops.retain(|hop| hop.link != Some(link));
+            let is_whole = path.next_hops.len() == before;
+            is_whole || (path.family() == Family::V6 && !path.next_hops.is_empty())
+        });
+    }
+
+    fn del_path(&mut self, path: &PathRoute) -> Outcome {
+        let is_of_protocol = |present: &PathRoute| present.protocol == path.protocol;
+        let is_there = self.paths.get(&path.key()).is_some_and(is_of_protocol);
+        outcome(is_there && self.paths.remove(&path.key()).is_some())
     }
 
     fn add_address(&mut self, address: &Address) -> Outcome {
@@ -144,6 +186,13 @@ impl FakeRtnl {
     }
 }
 
+fn outcome(is_changed: bool) -> Outcome {
+    match is_changed {
+        true => Outcome::Changed,
+        false => Outcome::Unchanged,
+    }
+}
+
 /// What the kernel adds to its tables for an address.
 fn kernel_routes(address: &Address) -> Vec<Route> {
     let vip = address.prefix.addr();
@@ -195,8 +244,24 @@ impl Interfaces for FakeRtnl {
             .collect())
     }
 
+    fn paths(&mut self, query: PathQuery) -> Result<Vec<PathRoute>, Error> {
+        let paths = self.paths.values().filter(|path| query.matches(path));
+        Ok(paths.cloned().collect())
+    }
+
+    fn rules(&mut self) -> Result<Vec<Rule>, Error> {
+        Ok(self.rules.iter().copied().collect())
+    }
+
     fn ensure_link(&mut self, name: &str, kind: &LinkKind) -> Result<Link, Error> {
         if let Some(link) = self.links.values_mut().find(|link| link.name == name) {
+            if link.kind != *kind {
+                return Err(Error::OtherKind {
+                    name: name.to_owned(),
+                    found: link.kind.to_string(),
+                    wanted: kind.to_string(),
+                });
+            }
             link.is_up = true;
             return Ok(link.clone());
         }
@@ -218,6 +283,7 @@ impl Interfaces for FakeRtnl {
         self.addresses.retain(|address| address.link != index);
         self.routes.retain(|route| route.link != Some(index));
         self.late.retain(|route| route.link != Some(index));
+        self.drop_hops(index);
         Ok(match self.links.remove(&index) {
             Some(_) => Outcome::Changed,
             None => Outcome::Unchanged,
@@ -229,10 +295,10 @@ impl Interfaces for FakeRtnl {
         for change in changes {
             let outcome = self.apply(change);
             if outcome == Ok(Outcome::Changed) {
-                self.log.push(*change);
+                self.log.push(change.clone());
             }
             verdicts.push(outcome.map_err(|errno| Error::Change {
-                change: *change,
+                change: Box::new(change.clone()),
                 source: NetlinkError::Refused {
                     errno,
                     message: None,

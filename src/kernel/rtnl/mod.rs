@@ -1,4 +1,4 @@
-//! Links, addresses and routes by rtnetlink (rtnetlink(7), `linux/rtnetlink.h`).
+//! Links, addresses, routes and rules by rtnetlink (rtnetlink(7), `linux/rtnetlink.h`).
 //!
 //! What is already as wanted is no error but [`Outcome::Unchanged`]. Changes go out in batches
 //! with a verdict each. Routes and addresses of other links are never touched by the functions
@@ -7,25 +7,35 @@
 mod fake;
 mod handle;
 pub mod object;
+mod path;
+mod rule;
 mod text;
+mod tunnel;
 mod vip;
 mod wire;
+mod wire_link;
+mod wire_path;
+mod wire_rule;
 
 use std::net::IpAddr;
 
 pub use fake::FakeRtnl;
 pub use handle::{Monitor, Rtnl};
-pub use object::{Address, Change, Event, Link, LinkKind, Route, RouteKind, Scope, stray_routes};
+pub use object::{
+    Address, Change, Encap, EncapKind, Event, Hop, Link, LinkKind, PROTOCOL_KUBE_ROUTER, PathKey,
+    PathQuery, PathRoute, Route, RouteKind, Rule, Scope, TABLE_KUBE_ROUTER, Tunnel, TunnelMode,
+    stray_routes,
+};
 
 use crate::kernel::netlink::NetlinkError;
 use crate::net::Family;
 
-/// What went wrong with a link, address or route.
+/// What went wrong with a link, address, route or rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("{change}: {source}")]
     Change {
-        change: Change,
+        change: Box<Change>,
         source: NetlinkError,
     },
     #[error("ip link add {name} type {kind}: {source}")]
@@ -34,6 +44,26 @@ pub enum Error {
         kind: String,
         source: NetlinkError,
     },
+    #[error(
+        "ip link add {name} type {kind}: this kernel has no such links: \
+         the module {module} is neither built in nor can it be loaded"
+    )]
+    NoSuchKind {
+        name: String,
+        kind: String,
+        module: String,
+    },
+    /// The kernel says no more than `EINVAL`.
+    #[error("ip link add {name} type {kind}: {source}: is the module {module} loaded?")]
+    NoEncap {
+        name: String,
+        kind: String,
+        module: &'static str,
+        source: NetlinkError,
+    },
+    /// The kernel has one tunnel at most between two addresses.
+    #[error("ip link add {name} type {kind}: another link has these ends")]
+    EndsTaken { name: String, kind: String },
     #[error("link {name} is of type {found:?}, not {wanted:?}")]
     OtherKind {
         name: String,
@@ -78,7 +108,18 @@ pub trait Interfaces {
 
     fn routes(&mut self, query: RouteQuery) -> Result<Vec<Route>, Error>;
 
-    /// Creates the link unless it is there, and switches it on.
+    /// Unicast routes of one protocol with all their next hops.
+    fn paths(&mut self, query: PathQuery) -> Result<Vec<PathRoute>, Error>;
+
+    /// Rules by source and destination alone, of both families, whoever made them.
+    fn rules(&mut self) -> Result<Vec<Rule>, Error>;
+
+    /// Creates the link unless it is there, and switches it on. A link of that name that is of
+    /// another type, or a tunnel with other ends or another encapsulation, is
+    /// [`Error::OtherKind`].
+    ///
+    /// The first tunnel of a type makes a link of the kernel's own appear (`tunl0`, `ip6tnl0`),
+    /// which belongs to nobody.
     fn ensure_link(&mut self, name: &str, kind: &LinkKind) -> Result<Link, Error>;
 
     fn delete_link(&mut self, index: u32) -> Result<Outcome, Error>;
@@ -108,6 +149,16 @@ impl Error {
             _ => false,
         }
     }
+
+    /// The host has no way to the gateway of a route now; it may have one later.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        let errnos = [libc::ENETUNREACH, libc::EHOSTUNREACH, libc::ENETDOWN];
+        match self {
+            Self::Change { source, .. } => errnos.iter().any(|errno| source.is(*errno)),
+            _ => false,
+        }
+    }
 }
 
 // === impl RouteQuery ===
@@ -121,5 +172,7 @@ impl RouteQuery {
     }
 }
 
+#[cfg(test)]
+mod path_tests;
 #[cfg(test)]
 mod tests;

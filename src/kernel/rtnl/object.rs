@@ -5,7 +5,14 @@
 
 use std::net::IpAddr;
 
+pub use super::path::{
+    DEVICE_GATEWAY, Hop, PROTOCOL_KUBE_ROUTER, PathKey, PathQuery, PathRoute, TABLE_KUBE_ROUTER,
+};
+pub use super::rule::Rule;
 pub use super::text::On;
+pub use super::tunnel::{
+    ENCAP_CHECKSUM_V4, ENCAP_CHECKSUM_V6, Encap, EncapKind, Tunnel, TunnelMode,
+};
 use crate::net::{Family, Prefix, host_prefix};
 
 /// `RT_TABLE_MAIN`.
@@ -29,6 +36,8 @@ pub enum LinkKind {
     Dummy,
     Bridge,
     Veth,
+    /// IPIP and its forms over IPv6.
+    Tunnel(Tunnel),
     /// Hardware and loopback, which carry no kind.
     Plain,
     /// Any other, by its name in the kernel.
@@ -81,7 +90,8 @@ pub enum RouteKind {
     Other(u8),
 }
 
-/// A route with one next hop at most; of several next hops the first is shown.
+/// A route with one next hop at most; of several next hops the first is shown. [`PathRoute`] is the
+/// one with all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Route {
     pub kind: RouteKind,
@@ -101,15 +111,33 @@ pub struct Route {
 }
 
 /// One change, printed as `ip` would be typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Change {
     AddAddress(Address),
     DelAddress(Address),
     ReplaceRoute(Route),
     DelRoute(Route),
+    /// Puts a route in the place of whatever has the same key, in one request. IPv4 does it in
+    /// one step; IPv6 puts the first next hop in the place of all that were there and adds the
+    /// others after it. So packets always have a way, and nothing is left of the old one.
+    ReplacePath(PathRoute),
+    /// Deletes the route of this key and protocol, whatever its next hops have become.
+    DelPath(PathRoute),
+    AddRule(Rule),
+    DelRule(Rule),
+    /// Bytes of the largest packet of a link.
+    SetMtu {
+        link: u32,
+        mtu: u32,
+    },
+    /// Gives a tunnel other ends or another encapsulation; its routes stay. Its mode stays too.
+    SetTunnel {
+        link: u32,
+        tunnel: Tunnel,
+    },
 }
 
-/// What happened to links, addresses or routes.
+/// What happened to links, addresses, routes or rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A link appeared or changed.
@@ -119,6 +147,11 @@ pub enum Event {
     AddressGone(Address),
     Route(Route),
     RouteGone(Route),
+    Path(PathRoute),
+    /// A route, or one next hop of it where IPv6 loses that alone: list again what is left.
+    PathGone(PathRoute),
+    Rule(Rule),
+    RuleGone(Rule),
     /// Events were lost: what is known must be read anew.
     Overflow,
 }
@@ -133,6 +166,7 @@ impl LinkKind {
             Self::Dummy => "dummy",
             Self::Bridge => "bridge",
             Self::Veth => "veth",
+            Self::Tunnel(tunnel) => tunnel.mode.kind(),
             Self::Plain => "",
             Self::Other(name) => name,
         }
@@ -273,12 +307,14 @@ impl Change {
         On::new(self, link)
     }
 
-    /// Index of the link it is about.
+    /// Index of the one link it is about.
     #[must_use]
     pub fn link(&self) -> Option<u32> {
         match self {
             Self::AddAddress(address) | Self::DelAddress(address) => Some(address.link),
             Self::ReplaceRoute(route) | Self::DelRoute(route) => route.link,
+            Self::SetMtu { link, .. } | Self::SetTunnel { link, .. } => Some(*link),
+            Self::ReplacePath(_) | Self::DelPath(_) | Self::AddRule(_) | Self::DelRule(_) => None,
         }
     }
 }

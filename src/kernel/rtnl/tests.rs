@@ -40,13 +40,14 @@ fn written_by_oracle(message: Theirs) -> (u16, Vec<u8>) {
 }
 
 fn event_of(kind: u16, payload: &[u8]) -> Result<Option<Event>, NetlinkError> {
-    wire::event(&Message {
+    let message = Message {
         kind,
         flags: 0,
         sequence: 0,
         port: 0,
         payload,
-    })
+    };
+    wire::event(&message, false)
 }
 
 fn link_message() -> LinkMessage {
@@ -186,7 +187,7 @@ fn the_oracle_reads_our_requests_as_they_are_meant() {
         }
     }
     let Theirs::NewLink(message) =
-        read_by_oracle(&wire::new_link("kube-dummy-if", &LinkKind::Dummy))
+        read_by_oracle(&wire_link::new_link("kube-dummy-if", &LinkKind::Dummy))
     else {
         panic!("no link");
     };
@@ -345,10 +346,10 @@ fn one_refused_vip_does_not_hold_back_the_others() {
         .unwrap()
         .index;
     let refused = Change::AddAddress(Address::vip(link, ip("10.96.0.1")));
-    host.refuse.insert(refused, libc::EPERM);
+    host.refuse.insert(refused.clone(), libc::EPERM);
     let vips = ["10.96.0.1", "10.96.0.2", "fd00::1"].map(|vip| (ip(vip), ip("192.0.2.10")));
     let verdicts = host.add_vips(link, &vips);
-    assert!(matches!(&verdicts[0], Err(Error::Change { change, .. }) if *change == refused));
+    assert!(matches!(&verdicts[0], Err(Error::Change { change, .. }) if **change == refused));
     assert_eq!(verdicts[1], Ok(Outcome::Changed));
     assert!(matches!(verdicts[2], Err(Error::MixedFamilies { .. })));
 }

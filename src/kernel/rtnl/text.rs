@@ -1,11 +1,12 @@
-//! Links, addresses and routes as `ip` takes them (ip-address(8), ip-route(8)).
+//! Links, addresses, routes and rules as `ip` takes them (ip-address(8), ip-route(8), ip-rule(8)).
 
 use std::fmt;
 
 use super::object::{
-    ADDRESS_NODAD, ADDRESS_NOPREFIXROUTE, Address, Change, Link, PROTOCOL_KERNEL, Route, RouteKind,
-    Scope, TABLE_LOCAL, TABLE_MAIN,
+    ADDRESS_NODAD, ADDRESS_NOPREFIXROUTE, Address, Change, Hop, Link, LinkKind, PROTOCOL_KERNEL,
+    PathRoute, Route, RouteKind, Rule, Scope, TABLE_LOCAL, TABLE_MAIN,
 };
+use super::path::with_gateway;
 use crate::net::Family;
 
 /// Something of a link, printed with the link's name.
@@ -24,11 +25,21 @@ impl<'a, T> On<'a, T> {
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name)?;
-        if !self.kind.name().is_empty() {
-            write!(f, " type {}", self.kind.name())?;
+        if self.kind != LinkKind::Plain {
+            write!(f, " type {}", self.kind)?;
         }
         write!(f, " mtu {}", self.mtu)?;
         f.write_str(if self.is_up { " up" } else { " down" })
+    }
+}
+
+/// What follows `ip link add NAME type`; empty for [`LinkKind::Plain`].
+impl fmt::Display for LinkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tunnel(tunnel) => tunnel.fmt(f),
+            other => f.write_str(other.name()),
+        }
     }
 }
 
@@ -142,6 +153,118 @@ impl fmt::Display for Route {
     }
 }
 
+/// Writes a route's gateway, link and `onlink`.
+fn write_hop(
+    f: &mut impl fmt::Write,
+    hop: &Hop,
+    family: Family,
+    name: &impl Fn(u32) -> String,
+) -> fmt::Result {
+    if let Some(gateway) = hop.gateway {
+        let inet = if Family::of(gateway) == family {
+            ""
+        } else {
+            " inet6"
+        };
+        write!(f, " via{inet} {gateway}")?;
+    }
+    if let Some(link) = hop.link {
+        write!(f, " dev {}", name(link))?;
+    }
+    Ok(())
+}
+
+impl PathRoute {
+    /// What follows `ip route replace`, with links named by their index.
+    #[must_use]
+    pub fn text(&self, name: impl Fn(u32) -> String) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot go wrong.
+        let _written = self.write(&mut text, &name);
+        text
+    }
+
+    fn write(&self, f: &mut impl fmt::Write, name: &impl Fn(u32) -> String) -> fmt::Result {
+        let family = self.family();
+        write!(f, "{}", self.destination)?;
+        if let [only] = self.next_hops.as_slice() {
+            write_hop(f, only, family, name)?;
+        }
+        match self.table {
+            TABLE_MAIN => {}
+            other => write!(f, " table {other}")?,
+        }
+        write!(f, " proto {}", self.protocol)?;
+        for (word, value) in [("metric", self.metric), ("mtu", self.mtu)] {
+            if let Some(value) = value {
+                write!(f, " {word} {value}")?;
+            }
+        }
+        if let Some(source) = self.source {
+            write!(f, " src {source}")?;
+        }
+        match self.next_hops.as_slice() {
+            [only] if only.onlink => f.write_str(" onlink"),
+            [_] => Ok(()),
+            several => {
+                for hop in several {
+                    let hop = with_gateway(*hop, family);
+                    f.write_str(" nexthop")?;
+                    write_hop(f, &hop, family, name)?;
+                    write!(f, " weight {}", hop.weight)?;
+                    f.write_str(if hop.onlink { " onlink" } else { "" })?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn write_key(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.destination)?;
+        match self.table {
+            TABLE_MAIN => {}
+            other => write!(f, " table {other}")?,
+        }
+        write!(f, " proto {}", self.protocol)?;
+        match self.metric {
+            Some(metric) => write!(f, " metric {metric}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for PathRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, &by_index)
+    }
+}
+
+/// What follows `ip rule add`.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.source {
+            Some(source) => write!(f, "from {source}")?,
+            None => f.write_str("from all")?,
+        }
+        if let Some(destination) = self.destination {
+            write!(f, " to {destination}")?;
+        }
+        write!(
+            f,
+            " lookup {} pref {} protocol {}",
+            self.table, self.priority, self.protocol
+        )
+    }
+}
+
+/// `ip` with the family where the text that follows does not tell it.
+fn ip_of(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ip",
+        Family::V6 => "ip -6",
+    }
+}
+
 impl fmt::Display for On<'_, Change> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let link = self.link;
@@ -152,6 +275,15 @@ impl fmt::Display for On<'_, Change> {
             }
             Change::ReplaceRoute(route) => write!(f, "ip route replace {}", route.on(link)),
             Change::DelRoute(route) => write!(f, "ip route delete {}", route.on(link)),
+            Change::ReplacePath(path) => write!(f, "ip route replace {path}"),
+            Change::DelPath(path) => {
+                f.write_str("ip route delete ")?;
+                path.write_key(f)
+            }
+            Change::AddRule(rule) => write!(f, "{} rule add {rule}", ip_of(rule.family)),
+            Change::DelRule(rule) => write!(f, "{} rule delete {rule}", ip_of(rule.family)),
+            Change::SetMtu { mtu, .. } => write!(f, "ip link set {link} mtu {mtu}"),
+            Change::SetTunnel { tunnel, .. } => write!(f, "ip link set {link} type {tunnel}"),
         }
     }
 }

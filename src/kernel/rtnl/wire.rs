@@ -1,7 +1,7 @@
-//! rtnetlink messages as bytes (`linux/rtnetlink.h`, `if_link.h`, `if_addr.h`; rtnetlink(7)).
+//! Messages of addresses and of routes with one next hop as bytes, and what all messages of
+//! rtnetlink share (`linux/rtnetlink.h`, `if_addr.h`; rtnetlink(7)).
 //!
 //! ```text
-//! struct ifinfomsg { u8 family; u8 pad; u16 type; s32 index; u32 flags; u32 change; }   16
 //! struct ifaddrmsg { u8 family; u8 prefixlen; u8 flags; u8 scope; u32 index; }           8
 //! struct rtmsg     { u8 family, dst_len, src_len, tos, table, protocol, scope, type;
 //!                    u32 flags; }                                                       12
@@ -13,64 +13,22 @@
 use std::net::IpAddr;
 
 use super::RouteQuery;
-use super::object::{Address, Change, Event, Link, LinkKind, Route, RouteKind, Scope};
+use super::object::{Address, Change, Event, Route, RouteKind, Scope};
+use super::{wire_link, wire_path, wire_rule};
 use crate::kernel::netlink::{
     Attr, AttrReader, Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NetlinkError, Request,
 };
 use crate::net::{Family, Prefix};
 
-const LINK_HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
-const ROUTE_HEADER: usize = 12;
+pub(super) const ROUTE_HEADER: usize = 12;
+/// Where `rtm_protocol` is in a message's payload.
+pub(super) const ROUTE_PROTOCOL_OFFSET: u32 = 5;
 
-const IFF_UP: u32 = libc::IFF_UP as u32;
-const IFF_LOOPBACK: u32 = libc::IFF_LOOPBACK as u32;
 /// `RTA_VIA`: a gateway of another family.
-const RTA_VIA: u16 = 18;
-/// `RTEXT_FILTER_SKIP_STATS`: links without their counters.
-const EXT_MASK_SKIP_STATS: u32 = 1 << 3;
+pub(super) const RTA_VIA: u16 = 18;
 
 // === requests ===
-
-/// All links.
-pub(super) fn get_links() -> Request {
-    let mut request = Request::new(libc::RTM_GETLINK, 0).payload(&link_header(0, 0, 0));
-    request
-        .attributes()
-        .u32(libc::IFLA_EXT_MASK, EXT_MASK_SKIP_STATS);
-    request
-}
-
-/// One link by its name.
-pub(super) fn get_link(name: &str) -> Request {
-    let mut request = Request::new(libc::RTM_GETLINK, 0).payload(&link_header(0, 0, 0));
-    request
-        .attributes()
-        .strz(libc::IFLA_IFNAME, name)
-        .u32(libc::IFLA_EXT_MASK, EXT_MASK_SKIP_STATS);
-    request
-}
-
-/// A new link, up from the start.
-pub(super) fn new_link(name: &str, kind: &LinkKind) -> Request {
-    let mut request = Request::new(libc::RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL)
-        .payload(&link_header(0, IFF_UP, IFF_UP));
-    request
-        .attributes()
-        .strz(libc::IFLA_IFNAME, name)
-        .nest(libc::IFLA_LINKINFO, |attributes| {
-            attributes.strz(libc::IFLA_INFO_KIND, kind.name());
-        });
-    request
-}
-
-pub(super) fn set_up(index: u32) -> Request {
-    Request::new(libc::RTM_NEWLINK, 0).payload(&link_header(index, IFF_UP, IFF_UP))
-}
-
-pub(super) fn del_link(index: u32) -> Request {
-    Request::new(libc::RTM_DELLINK, 0).payload(&link_header(index, 0, 0))
-}
 
 /// All addresses, or those of one link where the kernel filters strictly.
 pub(super) fn get_addresses(link: Option<u32>) -> Request {
@@ -104,6 +62,12 @@ pub(super) fn change(change: &Change) -> Request {
             self::route(libc::RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route)
         }
         Change::DelRoute(route) => self::route(libc::RTM_DELROUTE, 0, route),
+        Change::ReplacePath(path) => wire_path::replace(path),
+        Change::DelPath(path) => wire_path::delete(path),
+        Change::AddRule(rule) => wire_rule::add(rule),
+        Change::DelRule(rule) => wire_rule::delete(rule),
+        Change::SetMtu { link, mtu } => wire_link::set_mtu(*link, *mtu),
+        Change::SetTunnel { link, tunnel } => wire_link::set_tunnel(*link, tunnel),
     }
 }
 
@@ -145,16 +109,9 @@ fn route(kind: u16, flags: u16, route: &Route) -> Request {
     if let Some(link) = route.link {
         attributes.u32(libc::RTA_OIF, link);
     }
-    match route.gateway {
-        Some(gateway) if Family::of(gateway) == route.family() => {
-            attributes.bytes(libc::RTA_GATEWAY, Octets::of(gateway).as_slice());
-        }
-        Some(gateway) => {
-            let mut via = Family::of(gateway).af().to_ne_bytes().to_vec();
-            via.extend_from_slice(Octets::of(gateway).as_slice());
-            attributes.bytes(RTA_VIA, &via);
-        }
-        None => {}
+    if let Some(gateway) = route.gateway {
+        let (kind, bytes) = gateway_attribute(gateway, route.family());
+        attributes.bytes(kind, &bytes);
     }
     // IPv6 does not look at the source when it deletes; IPv4 does.
     if let Some(source) = route
@@ -169,34 +126,38 @@ fn route(kind: u16, flags: u16, route: &Route) -> Request {
     request
 }
 
-fn link_header(index: u32, flags: u32, change: u32) -> [u8; LINK_HEADER] {
-    let mut header = [0; LINK_HEADER];
-    header[4..8].copy_from_slice(&index.to_ne_bytes());
-    header[8..12].copy_from_slice(&flags.to_ne_bytes());
-    header[12..].copy_from_slice(&change.to_ne_bytes());
-    header
+/// Type and value of a gateway's attribute in a route of this family (`struct rtvia` where the
+/// gateway is of the other; RFC 8950).
+pub(super) fn gateway_attribute(gateway: IpAddr, family: Family) -> (u16, Vec<u8>) {
+    let octets = Octets::of(gateway);
+    if Family::of(gateway) == family {
+        return (libc::RTA_GATEWAY, octets.as_slice().to_vec());
+    }
+    let mut via = Family::of(gateway).af().to_ne_bytes().to_vec();
+    via.extend_from_slice(octets.as_slice());
+    (RTA_VIA, via)
 }
 
-fn af(family: Family) -> u8 {
+pub(super) fn af(family: Family) -> u8 {
     let [low, _] = family.af().to_le_bytes();
     low
 }
 
 /// The bytes of an address in network order.
-enum Octets {
+pub(super) enum Octets {
     V4([u8; 4]),
     V6([u8; 16]),
 }
 
 impl Octets {
-    fn of(address: IpAddr) -> Self {
+    pub(super) fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => Self::V4(address.octets()),
             IpAddr::V6(address) => Self::V6(address.octets()),
         }
     }
 
-    fn as_slice(&self) -> &[u8] {
+    pub(super) fn as_slice(&self) -> &[u8] {
         match self {
             Self::V4(octets) => octets,
             Self::V6(octets) => octets,
@@ -206,50 +167,25 @@ impl Octets {
 
 // === decoders ===
 
-/// A notification; `None` for kinds that this room has no object for.
-pub(super) fn event(message: &Message<'_>) -> Result<Option<Event>, NetlinkError> {
+/// A notification; `None` for kinds that this room has no object for. Routes are told as
+/// [`Event::Path`] if `with_paths`, else as [`Event::Route`].
+pub(super) fn event(
+    message: &Message<'_>,
+    with_paths: bool,
+) -> Result<Option<Event>, NetlinkError> {
     Ok(match message.kind {
-        libc::RTM_NEWLINK => link(message)?.map(Event::Link),
-        libc::RTM_DELLINK => link(message)?.map(Event::LinkGone),
+        libc::RTM_NEWLINK => wire_link::link(message)?.map(Event::Link),
+        libc::RTM_DELLINK => wire_link::link(message)?.map(Event::LinkGone),
+        libc::RTM_NEWROUTE if with_paths => wire_path::path(message)?.map(Event::Path),
+        libc::RTM_DELROUTE if with_paths => wire_path::path(message)?.map(Event::PathGone),
+        libc::RTM_NEWRULE => wire_rule::rule(message)?.map(Event::Rule),
+        libc::RTM_DELRULE => wire_rule::rule(message)?.map(Event::RuleGone),
         libc::RTM_NEWADDR => address_of(message)?.map(Event::Address),
         libc::RTM_DELADDR => address_of(message)?.map(Event::AddressGone),
         libc::RTM_NEWROUTE => route_of(message)?.map(Event::Route),
         libc::RTM_DELROUTE => route_of(message)?.map(Event::RouteGone),
         _ => None,
     })
-}
-
-pub(super) fn link(message: &Message<'_>) -> Result<Option<Link>, NetlinkError> {
-    let header: [u8; LINK_HEADER] = header(message)?;
-    let [family, _, _, _, i0, i1, i2, i3, f0, f1, f2, f3, ..] = header;
-    // Bridges notify about their ports with their own family.
-    if i32::from(family) != libc::AF_UNSPEC {
-        return Ok(None);
-    }
-    let flags = u32::from_ne_bytes([f0, f1, f2, f3]);
-    let mut link = Link {
-        index: u32::from_ne_bytes([i0, i1, i2, i3]),
-        name: String::new(),
-        kind: LinkKind::Plain,
-        is_up: flags & IFF_UP != 0,
-        is_loopback: flags & IFF_LOOPBACK != 0,
-        mtu: 0,
-        master: None,
-    };
-    for attr in message.attributes(LINK_HEADER)? {
-        match attr.kind {
-            libc::IFLA_IFNAME => link.name = attr.text(),
-            libc::IFLA_MTU => link.mtu = attr.u32()?,
-            libc::IFLA_MASTER => link.master = Some(attr.u32()?),
-            libc::IFLA_LINKINFO => {
-                if let Some(kind) = attr.nested().find_kind(libc::IFLA_INFO_KIND) {
-                    link.kind = LinkKind::from_name(&kind.text());
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(Some(link))
 }
 
 pub(super) fn address_of(message: &Message<'_>) -> Result<Option<Address>, NetlinkError> {
@@ -337,26 +273,29 @@ fn first_hop(attr: &Attr<'_>, family: Family, route: &mut Route) -> Result<(), N
 fn hop(attr: &Attr<'_>, family: Family, route: &mut Route) -> Result<(), NetlinkError> {
     match attr.kind {
         libc::RTA_OIF => route.link = Some(attr.u32()?),
-        libc::RTA_GATEWAY => route.gateway = Some(ip(attr, family)?),
-        RTA_VIA => {
-            let [f0, f1] = attr.array()?;
-            let gateway = Attr {
-                value: attr.value.get(2..).unwrap_or_default(),
-                ..*attr
-            };
-            let family = u8::try_from(u16::from_ne_bytes([f0, f1]))
-                .ok()
-                .and_then(family_of);
-            if let Some(family) = family {
-                route.gateway = Some(ip(&gateway, family)?);
-            }
-        }
+        libc::RTA_GATEWAY | RTA_VIA => route.gateway = gateway(attr, family)?,
         _ => {}
     }
     Ok(())
 }
 
-fn header<const N: usize>(message: &Message<'_>) -> Result<[u8; N], NetlinkError> {
+/// The gateway of `RTA_GATEWAY` or `RTA_VIA`; `None` if it is of an unknown family.
+pub(super) fn gateway(attr: &Attr<'_>, family: Family) -> Result<Option<IpAddr>, NetlinkError> {
+    if attr.kind != RTA_VIA {
+        return ip(attr, family).map(Some);
+    }
+    let [f0, f1] = attr.array()?;
+    let gateway = Attr {
+        value: attr.value.get(2..).unwrap_or_default(),
+        ..*attr
+    };
+    let family = u8::try_from(u16::from_ne_bytes([f0, f1]))
+        .ok()
+        .and_then(family_of);
+    family.map(|family| ip(&gateway, family)).transpose()
+}
+
+pub(super) fn header<const N: usize>(message: &Message<'_>) -> Result<[u8; N], NetlinkError> {
     let short = || NetlinkError::ShortMessage {
         kind: message.kind,
         length: message.payload.len(),
@@ -365,20 +304,20 @@ fn header<const N: usize>(message: &Message<'_>) -> Result<[u8; N], NetlinkError
     message.payload.first_chunk().copied().ok_or_else(short)
 }
 
-fn family_of(af: u8) -> Option<Family> {
+pub(super) fn family_of(af: u8) -> Option<Family> {
     Family::ALL
         .into_iter()
         .find(|family| family.af() == u16::from(af))
 }
 
-fn ip(attr: &Attr<'_>, family: Family) -> Result<IpAddr, NetlinkError> {
+pub(super) fn ip(attr: &Attr<'_>, family: Family) -> Result<IpAddr, NetlinkError> {
     match family {
         Family::V4 => attr.array::<4>().map(IpAddr::from),
         Family::V6 => attr.array::<16>().map(IpAddr::from),
     }
 }
 
-fn unspecified(family: Family) -> Prefix {
+pub(super) fn unspecified(family: Family) -> Prefix {
     match family {
         Family::V4 => Prefix::V4(ipnet::Ipv4Net::default()),
         Family::V6 => Prefix::V6(ipnet::Ipv6Net::default()),

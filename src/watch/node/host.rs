@@ -58,6 +58,7 @@ impl Host {
             }
             Event::Route(route) => is_default(&route) && self.defaults.insert(route),
             Event::RouteGone(route) => self.defaults.remove(&route),
+            Event::Path(_) | Event::PathGone(_) | Event::Rule(_) | Event::RuleGone(_) => false,
             Event::Overflow => true,
         }
     }

@@ -17,13 +17,17 @@ is "says what to do next" "*kube-router check-config*systemctl enable --now kube
 is "user" "kube-router:x:*:/var/lib/kube-router:*nologin" "$(getent passwd kube-router)"
 is "configuration" "644 root:root" "$(mode /etc/kube-router/config.toml)"
 ok "place for drop-ins" test -d /etc/kube-router/config.d
-is "conffiles" "/etc/cni/net.d/10-kuberouter.conflist /etc/kube-router/config.toml" \
+is "conffiles" "/etc/cni/net.d/10-kuberouter.conflist /etc/iproute2/rt_protos.d/kube-router.conf \
+/etc/iproute2/rt_tables.d/kube-router.conf /etc/kube-router/config.toml" \
 	"$(dpkg-query -W -f '${Conffiles}\n' kube-router | awk 'NF { print $1 }' | sort | paste -sd' ')"
 is "manuals" "*man5/kube-router.toml.5.gz*man8/kube-router.8.gz*" \
 	"$(dpkg-deb -c "${debs[0]}" | grep -o 'man[58]/.*' | paste -sd' ')"
 is "neither enabled nor started" "disabled inactive" "$(show UnitFileState) $(show ActiveState)"
 ok "its configuration is valid" kube-router check-config
 ok "the CNI file is JSON" jq -e '.plugins[0].bridge == "kube-bridge"' /etc/cni/net.d/10-kuberouter.conflist
+ok "a route under our names" ip route add 203.0.113.0/24 dev lo proto kube-router table kube-router
+is "it is shown so" "203.0.113.0/24 dev lo proto kube-router*" "$(ip route show table kube-router)"
+ok "and goes" ip route delete 203.0.113.0/24 proto 77 table 77
 is "lock of iptables-legacy" "640 root:kube-router" "$(mode /run/xtables.lock)"
 ok "iptables-legacy as the service's user" setpriv --reuid=kube-router --regid=kube-router --clear-groups \
 	--inh-caps=+net_admin,+net_raw --ambient-caps=+net_admin,+net_raw iptables-legacy -w -nL
