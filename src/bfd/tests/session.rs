@@ -75,8 +75,8 @@ fn the_state_machine_is_that_of_the_standard() {
         let transition = session.handle_packet(now, &independent(heard));
         assert_eq!((session.state(), transition), (to, told), "{from} {heard}");
         let sent = flush(&mut session, now);
-        let changed = u8::from(from != to);
-        assert_eq!(sent.len(), changed.into(), "a change is told at once");
+        let changed = usize::from(from != to);
+        assert_eq!(sent.len(), changed, "a change is told at once");
         assert!(sent.iter().all(|packet| packet.state == to));
     }
 }
