@@ -147,7 +147,9 @@ impl Walk<'_> {
             let action = rule.action.clone();
             self.steps.push(Step { chain, rule });
             match action {
-                Action::Accept | Action::SourceNat(_) => return Some(Verdict::Accept),
+                Action::Accept | Action::SourceNat(_) | Action::Masquerade => {
+                    return Some(Verdict::Accept);
+                }
                 Action::Drop => return Some(Verdict::Drop),
                 Action::RejectPort | Action::RejectReset => return Some(Verdict::Reject),
                 Action::Return => return None,

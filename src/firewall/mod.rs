@@ -15,6 +15,7 @@ mod render;
 mod rules;
 mod wanted;
 
+pub use crate::kernel::iptables::object::Position;
 pub use backend::{
     Applied, Backend, Failed, Fault, Names, Nftables, Outcome, Withheld, Xtables, apply,
     iptables_script, nftables_script,
@@ -27,7 +28,7 @@ pub use render::ipset::{
     type_name as set_type_name,
 };
 pub use render::iptables::{
-    is_proxy_chain, nothing as no_rules, own as own_rules, saved as saved_rules,
+    is_proxy_chain, is_routing_chain, nothing as no_rules, own as own_rules, saved as saved_rules,
 };
 pub use rules::{
     Action, Chain, ConnectionState, Direction, Dispatch, IcmpType, Jump, LOG_GROUP, LOG_PER_MINUTE,

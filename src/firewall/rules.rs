@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::firewall::Name;
+use crate::kernel::iptables::object::Position;
 use crate::net::{Family, Prefix, Protocol};
 
 /// The NFLOG group of refused packets, as upstream's documentation names it.
@@ -155,6 +156,8 @@ pub enum Action {
     RejectReset,
     /// Source NAT to one address, ports chosen at random.
     SourceNat(IpAddr),
+    /// Source NAT to the address of the link by which the packet leaves, ports chosen at random.
+    Masquerade,
     /// To another chain of the same table, and back at its end.
     Jump(Name),
     /// To another chain of the same table, whose end is the end of this one, too.
@@ -189,8 +192,7 @@ pub struct Jump {
     pub matches: Vec<Match>,
     pub to: Name,
     pub comment: Cow<'static, str>,
-    /// At the top of the chain; else at its end.
-    pub first: bool,
+    pub position: Position,
 }
 
 /// All rules of one owner in one family.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use kube_router::firewall::{
     Action, Backend, Chain, Change, ConnectionState, Direction, Dispatch, IcmpType, Jump, Match,
-    Member, Name, Names, Nftables, Rule, Seen, SetDef, SetKey, SetKind, Table, TargetKey, Wanted,
-    Xtables, apply, changes, iptables_script, nftables_script,
+    Member, Name, Names, Nftables, Position, Rule, Seen, SetDef, SetKey, SetKind, Table, TargetKey,
+    Wanted, Xtables, apply, changes, iptables_script, nftables_script,
 };
 use kube_router::kernel::ipset::{Ipset, SetType, Sets};
 use kube_router::kernel::iptables::{Iptables, RuleTables, Variant};
@@ -177,7 +177,7 @@ fn frame(wanted: &mut Wanted, family: Family) {
             matches: Vec::new(),
             to: Name::of(to),
             comment: "network policy".into(),
-            first: true,
+            position: Position::First,
         };
         wanted.jumps.push((family, jump));
     }

@@ -6,7 +6,7 @@ use crate::firewall::{
     Action, Chain, ConnectionState, Direction, Dispatch, IcmpType, Jump, LOG_GROUP, LOG_PER_MINUTE,
     Match, Name, Ruleset, SERVED, Table,
 };
-use crate::kernel::iptables::object::{self, ChainName, Guest, Own, Position};
+use crate::kernel::iptables::object::{self, ChainName, Guest, Own};
 use crate::net::Family;
 
 /// Everything of a ruleset, table by table. Chain names are constants of ours: one that iptables
@@ -50,6 +50,12 @@ pub fn nothing() -> Vec<Own> {
 #[must_use]
 pub fn is_proxy_chain(name: &str) -> bool {
     name == "KUBE-ROUTER-SERVICES" || name.starts_with("KUBE-ROUTER-SVC-")
+}
+
+/// Chains of routing, wanted or left over.
+#[must_use]
+pub fn is_routing_chain(name: &str) -> bool {
+    name.starts_with("KUBE-ROUTER-POD-")
 }
 
 /// What `iptables-save` prints of a ruleset that stands, and of nothing else.
@@ -125,11 +131,7 @@ pub(crate) fn dispatch(
 pub(crate) fn guest(jump: &Jump, family: Family) -> Option<Guest> {
     Some(Guest {
         chain: ChainName::new(jump.from).ok()?,
-        position: if jump.first {
-            Position::First
-        } else {
-            Position::Last
-        },
+        position: jump.position,
         rule: object::Rule::new(
             &conditions(&jump.matches, family),
             &format!("-j {}", jump.to),
@@ -228,6 +230,7 @@ fn action(action: &Action, family: Family) -> String {
         },
         Action::RejectReset => "REJECT --reject-with tcp-reset".to_owned(),
         Action::SourceNat(address) => format!("SNAT --to-source {address} --random-fully"),
+        Action::Masquerade => "MASQUERADE --random-fully".to_owned(),
         Action::Jump(chain) | Action::Goto(chain) => chain.to_string(),
         Action::Dispatch(dispatch) => dispatch.name.to_string(),
         Action::Log(prefix) => format!("NFLOG --nflog-group {LOG_GROUP} --nflog-prefix {prefix}"),

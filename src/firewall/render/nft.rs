@@ -214,7 +214,9 @@ fn lookup(
 fn action(action: &Action, family: Family, exprs: &mut Vec<Expr>) -> Result<(), Impossible> {
     match action {
         // Nobody asks for source NAT here; a table of type filter has none.
-        Action::Accept | Action::SourceNat(_) => exprs.push(Expr::Verdict(Verdict::Accept)),
+        Action::Accept | Action::SourceNat(_) | Action::Masquerade => {
+            exprs.push(Expr::Verdict(Verdict::Accept));
+        }
         Action::Drop => exprs.push(Expr::Verdict(Verdict::Drop)),
         Action::Return => exprs.push(Expr::Verdict(Verdict::Return)),
         Action::RejectPort => exprs.push(Expr::Reject(Reject::PortUnreachable)),

@@ -58,6 +58,9 @@ pub struct Chain {
 pub enum Position {
     /// Before all foreign rules, after our own earlier ones; enforced.
     First,
+    /// Right after the last rule of another owner of ours, at the top where there is none; enforced.
+    /// For one owner per chain: two would chase each other. Beside a `First` one it stands behind it.
+    Behind,
     /// Appended when absent; not enforced.
     Last,
 }

@@ -167,7 +167,7 @@ impl Saved {
     }
 
     /// The guests of one foreign chain: those that stand right stay untouched; if one of the
-    /// first does not, all of the first are set anew. Guests of another owner of ours are left
+    /// first does not, all of the first are set anew, and so with those behind others of ours. Guests of another owner of ours are left
     /// alone, and may stand before.
     fn change_guests(
         &self,
@@ -190,35 +190,56 @@ impl Saved {
             .filter(|(_, rule)| !is_others(rule))
             .map(|(place, rule)| (place, rule.hash()))
             .collect();
-        let guests = own.guests.iter().filter(|guest| guest.chain == name);
-        let (first, last): (Vec<&Guest>, Vec<&Guest>) =
-            guests.partition(|guest| guest.position == Position::First);
+        let at = |position: Position| -> Vec<&Guest> {
+            let guests = own.guests.iter().filter(|guest| guest.chain == name);
+            guests.filter(|guest| guest.position == position).collect()
+        };
+        let (mut first, mut behind) = (at(Position::First), at(Position::Behind));
+        let last = at(Position::Last);
+        if !first.is_empty() {
+            first.append(&mut behind);
+        }
         let wanted = first.iter().map(|guest| Some(guest.rule.hash()));
         let heads = heads.get(..first.len()).unwrap_or(&heads);
         let mut stands_right = heads.iter().map(|(_, hash)| *hash).eq(wanted);
+        let others = (1..).zip(&chain.rules).filter(|(_, rule)| is_others(rule));
+        let base = others.map(|(place, _)| place).last().unwrap_or(0);
+        let follow = chain.rules.iter().skip(base).take(behind.len());
+        let wanted = behind.iter().map(|guest| Some(guest.rule.hash()));
+        let mut follows_right = follow.map(SavedRule::hash).eq(wanted);
         let mut absent = last.clone();
         let is_head = |place: usize| heads.iter().any(|(head, _)| *head == place);
+        let is_behind = |place: usize| (base + 1..=base + behind.len()).contains(&place);
         // A jump to a chain of ours is ours whoever made it: an earlier version, or upstream.
         let leads_here = |rule: &SavedRule| rule.target().is_some_and(|target| is_ours(&target));
         let mine = (1..)
             .zip(&chain.rules)
             .filter(|(_, rule)| rule.is_ours() && !is_others(rule) || leads_here(rule));
         let (kept, mut dropped): (Vec<_>, Vec<_>) = mine.partition(|(place, rule)| {
-            stands_right && is_head(*place) || take(&mut absent, rule.hash())
+            stands_right && is_head(*place)
+                || follows_right && is_behind(*place)
+                || take(&mut absent, rule.hash())
         });
         // Rules go by text, the first of several like it: a twin of a dropped one is not safe.
         let is_kept = |text: &String| kept.iter().any(|(_, rule)| rule.text == *text);
         if dropped.iter().any(|(_, rule)| is_kept(&rule.text)) {
-            (stands_right, absent) = (false, last);
+            (stands_right, follows_right, absent) = (false, false, last);
             dropped.extend(kept);
         }
+        let before = dropped.iter().filter(|(place, _)| *place < base).count();
         for (_, rule) in dropped {
             let (chain, text) = (name.clone(), rule.text.clone());
             edits.push(Edit::DeleteRule { chain, text });
         }
+        let mut base = base - before;
         if !stands_right {
+            base += first.len();
             let places = first.into_iter().enumerate();
             edits.extend(places.map(|(index, guest)| guest.insert(index + 1)));
+        }
+        if !follows_right {
+            let places = behind.into_iter().enumerate();
+            edits.extend(places.map(|(index, guest)| guest.insert(base + index + 1)));
         }
         edits.extend(absent.into_iter().map(Guest::append));
     }

@@ -265,7 +265,11 @@ fn own() -> impl Strategy<Value = Own> {
     let rule = (0..6_u8).prop_map(|n| Rule::new(&format!("-p {n}"), "-j ACCEPT", ""));
     let rules = proptest::collection::vec(rule.clone(), 0..4);
     let chains = proptest::collection::btree_map(0..4_u8, rules, 0..4);
-    let position = prop_oneof![Just(Position::First), Just(Position::Last)];
+    let position = prop_oneof![
+        Just(Position::First),
+        Just(Position::Behind),
+        Just(Position::Last)
+    ];
     let at = prop_oneof![Just("INPUT"), Just("FORWARD")];
     let guest = (at, position, rule).prop_map(|(at, position, rule)| Guest {
         chain: chain(at),
@@ -362,6 +366,61 @@ fn two_owners_share_a_chain_and_leave_each_other_alone() {
         .map(|(_, rule)| rule.target())
         .collect();
     assert_eq!(left, [Some("KUBE-ROUTER-INPUT".to_owned())]);
+}
+
+/// Accepts of one owner never stand before what another owner of ours refuses, whoever comes first
+/// and whatever others push in between.
+#[test]
+fn a_guest_behind_others_of_ours_stays_behind_them() {
+    let owner = |name: &str, position| Own {
+        table: Table::Filter,
+        chains: vec![Chain {
+            name: chain(name),
+            rules: vec![Rule::new("-s 192.0.2.1", "-j ACCEPT", "what an owner says")],
+        }],
+        guests: vec![Guest {
+            chain: chain("FORWARD"),
+            position,
+            rule: Rule::new("", &format!("-j {name}"), ""),
+        }],
+    };
+    let policy = owner("KUBE-ROUTER-FORWARD", Position::First);
+    let pods = owner("KUBE-ROUTER-POD-FORWARD", Position::Behind);
+    let pass = |tables: &mut FakeIptables, own: &Own| {
+        let name = own.chains[0].name.as_str().to_owned();
+        let saved = tables.save(Table::Filter).unwrap();
+        let edits = saved.changes(own, |chain: &str| chain == name);
+        let settled = edits.is_empty();
+        tables.restore(&[edits]).unwrap();
+        settled
+    };
+    let targets = |tables: &mut FakeIptables| -> Vec<String> {
+        let saved = tables.save(Table::Filter).unwrap();
+        let rules = saved.chains["FORWARD"].rules.iter();
+        rules.filter_map(SavedRule::target).collect()
+    };
+    let mut tables = FakeIptables::new();
+    tables.insert_foreign(Table::Filter, "FORWARD", 1, "-p 99 -j DROP");
+    pass(&mut tables, &pods);
+    assert_eq!(targets(&mut tables), ["KUBE-ROUTER-POD-FORWARD", "DROP"]);
+    pass(&mut tables, &policy);
+    let both = ["KUBE-ROUTER-FORWARD", "KUBE-ROUTER-POD-FORWARD", "DROP"];
+    assert_eq!(targets(&mut tables), both);
+    assert!(pass(&mut tables, &pods) && pass(&mut tables, &policy));
+
+    // The policy's jump is lost and comes back at the end, as a person would set it.
+    let saved = tables.save(Table::Filter).unwrap();
+    let jump = saved.chains["FORWARD"].rules[0].text.clone();
+    let chains = &mut tables.tables.get_mut(&Table::Filter).unwrap().chains;
+    chains.get_mut("FORWARD").unwrap().rules.remove(0);
+    tables.insert_foreign(Table::Filter, "FORWARD", 9, &jump);
+    assert!(!pass(&mut tables, &pods));
+    let ends = ["DROP", "KUBE-ROUTER-FORWARD", "KUBE-ROUTER-POD-FORWARD"];
+    assert_eq!(targets(&mut tables), ends);
+    pass(&mut tables, &policy);
+    pass(&mut tables, &pods);
+    assert_eq!(targets(&mut tables), both);
+    assert!(pass(&mut tables, &pods) && pass(&mut tables, &policy));
 }
 
 #[test]

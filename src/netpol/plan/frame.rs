@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::firewall::{
     Action, Chain, ConnectionState, Direction, Dispatch, IcmpType, Jump, Match, Member,
-    MulticastListener, Name, Rule, SetDef, SetKey, SetKind, Table, TargetKey, Wanted,
+    MulticastListener, Name, Position, Rule, SetDef, SetKey, SetKind, Table, TargetKey, Wanted,
 };
 use crate::net::{Family, Prefix};
 use crate::netpol::plan::chain::refusal;
@@ -95,7 +95,7 @@ pub(super) fn frame(ground: &Ground) -> Wanted {
                 matches: Vec::new(),
                 to,
                 comment: Cow::Borrowed("kube-router network policy"),
-                first: true,
+                position: Position::First,
             };
             wanted.jumps.push((family, jump));
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::firewall::{
-    Action, Chain, Direction, IcmpType, Jump, Match, Member, Name, Rule, Ruleset, SERVED, SetDef,
-    SetKind, Table,
+    Action, Chain, Direction, IcmpType, Jump, Match, Member, Name, Position, Rule, Ruleset, SERVED,
+    SetDef, SetKind, Table,
 };
 use crate::kernel::ipvs::object::VirtualKey;
 use crate::model::NodeFacts;
@@ -94,7 +94,7 @@ pub fn ruleset(family: Family, facts: &NodeFacts, settings: &Settings) -> Option
         matches: vec![Match::IpvsMasqueraded],
         to: Name::of(MASQUERADE_CHAIN),
         comment: "source of proxied connections".into(),
-        first: true,
+        position: Position::First,
     }];
     if settings.proxy.service_firewall {
         chains.push(services(family));
@@ -107,7 +107,7 @@ pub fn ruleset(family: Family, facts: &NodeFacts, settings: &Settings) -> Option
             }],
             to: Name::of(SERVICES_CHAIN),
             comment: "traffic to Service addresses".into(),
-            first: true,
+            position: Position::First,
         });
     }
     Some(Ruleset {
