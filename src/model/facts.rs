@@ -26,6 +26,8 @@ pub struct NodeFacts {
     pub addresses: Vec<LocalAddress>,
     /// Name of the link that carries the primary address.
     pub primary_link: Option<Arc<str>>,
+    /// Its MTU in octets.
+    pub primary_mtu: Option<u32>,
     pub pod_cidrs: Vec<Prefix>,
     pub zone: Option<Arc<str>>,
     /// Names of all links, sorted.

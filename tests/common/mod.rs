@@ -126,6 +126,7 @@ pub fn facts(dual: bool, pod_cidrs: &[&str]) -> NodeFacts {
         },
         addresses,
         primary_link: Some("eth0".into()),
+        primary_mtu: Some(1500),
         pod_cidrs: pod_cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect(),
         zone: None,
         links: vec!["eth0".into(), "lo".into()],

@@ -93,6 +93,7 @@ pub fn facts() -> NodeFacts {
         },
         addresses: vec![address(NODE_V4, 24), address(NODE_V6, 64)],
         primary_link: Some("eth0".into()),
+        primary_mtu: Some(1500),
         pod_cidrs: POD_CIDRS.iter().map(|text| prefix(text)).collect(),
         zone: None,
         links: vec!["eth0".into()],

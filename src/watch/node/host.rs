@@ -40,9 +40,9 @@ impl Host {
         match event {
             Event::Link(link) => {
                 let index = link.index;
-                let name = link.name.clone();
+                let (name, mtu) = (link.name.clone(), link.mtu);
                 let old = self.links.insert(index, link);
-                old.is_none_or(|old| old.name != name)
+                old.is_none_or(|old| old.name != name || old.mtu != mtu)
             }
             Event::LinkGone(link) => {
                 self.addresses.retain(|(index, ..), _| *index != link.index);

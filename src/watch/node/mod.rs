@@ -74,6 +74,10 @@ pub fn node_facts(
         let carrier = addresses.iter().find(|local| local.address == *primary);
         carrier.map(|local| Arc::clone(&local.link))
     });
+    let carrier = host
+        .links()
+        .find(|link| primary_link.as_deref() == Some(&*link.name));
+    let primary_mtu = carrier.map(|link| link.mtu);
     if let (None, Some(primary)) = (&primary_link, known.first()) {
         let object = ObjectRef::new("Node", Arc::clone(name));
         let reason = format!("no link of this host carries {primary}");
@@ -86,6 +90,7 @@ pub fn node_facts(
             v6: of(Family::V6),
         },
         primary_link,
+        primary_mtu,
         addresses,
         pod_cidrs: node.map(|node| node.pod_cidrs.clone()).unwrap_or_default(),
         zone: node.and_then(|node| node.zone.clone()),

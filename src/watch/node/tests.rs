@@ -233,10 +233,12 @@ fn only_events_that_matter_change_the_facts() {
         !host.apply(Event::Address(address(2, "192.0.2.7/24"))),
         "said again"
     );
-    assert!(!host.apply(Event::Link(Link {
+    let jumbo = Link {
         mtu: 9000,
         ..link(2, "eth0")
-    })));
+    };
+    assert!(host.apply(Event::Link(jumbo.clone())), "pods' MTU follows");
+    assert!(!host.apply(Event::Link(jumbo)), "said again");
     let mut route = default_route(Family::V4, 2, 0);
     route.destination = "10.0.0.0/8".parse().unwrap();
     assert!(!host.apply(Event::Route(route)));
