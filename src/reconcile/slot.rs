@@ -77,6 +77,18 @@ impl<I: Clone> Slot<I> {
         });
     }
 
+    /// Hands the newest input out once more, at once: what the controller learns beside it calls for
+    /// a pass.
+    pub fn again(&self) {
+        let now = now();
+        self.change(|state| {
+            if let Some((_, arrived)) = &mut state.input {
+                *arrived = now;
+                state.version += 1;
+            }
+        });
+    }
+
     /// Tells that somebody else changed the kernel.
     pub fn foreign_change(&self) {
         self.change(|state| state.foreign = true);

@@ -147,6 +147,23 @@ impl BestPaths {
     }
 }
 
+/// A view that no table stands behind, for those who read views.
+impl FromIterator<(Prefix, Vec<Hop>)> for BestPaths {
+    fn from_iter<I: IntoIterator<Item = (Prefix, Vec<Hop>)>>(paths: I) -> Self {
+        let next_hops = |mut hops: Vec<Hop>| {
+            hops.sort_unstable();
+            hops.dedup_by_key(|hop| hop.next_hop);
+            (!hops.is_empty()).then(|| Arc::new(NextHops(hops)))
+        };
+        let paths = paths.into_iter();
+        let mut paths: Vec<_> = paths
+            .map(|(prefix, hops)| (prefix, next_hops(hops)))
+            .collect();
+        paths.sort_by_key(|(prefix, _)| *prefix);
+        Self::default().with(&paths)
+    }
+}
+
 impl PartialEq for BestPaths {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.runs, &other.runs) || self.iter().eq(other.iter())
