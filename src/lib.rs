@@ -37,4 +37,5 @@ pub mod net;
 pub mod netpol;
 pub mod proxy;
 pub mod reconcile;
+pub mod routing;
 pub mod watch;

@@ -57,6 +57,7 @@ const ROOMS: &[Row] = &[
     ("proxy", 4, PROXY),
     ("netpol", 4, NETPOL),
     ("control", 4, "net bgp::wire bgp::fsm bgp::rib bgp::speaker"),
+    ("routing", 4, ROUTING),
     ("http", 5, "metrics model config reconcile proxy control"),
     ("cli", 5, "net model config reconcile proxy control"),
     ("app", 6, APP),
@@ -67,6 +68,9 @@ const PROXY: &str = "net delta metrics model config firewall reconcile kernel::i
                      kernel::ipset kernel::iptables kernel::conntrack kernel::sysctl";
 const NETPOL: &str = "net delta metrics model config firewall reconcile kernel::nft \
                       kernel::ipset kernel::iptables kernel::conntrack kernel::sysctl";
+const ROUTING: &str = "net delta metrics model config firewall reconcile bgp::wire bgp::fsm \
+                       bgp::rib bgp::policy bgp::speaker kernel::rtnl kernel::ipset \
+                       kernel::iptables kernel::sysctl";
 const APP: &str = "net delta metrics model config firewall watch reconcile proxy netpol http \
                    cli control bgp::speaker kernel::ipvs kernel::nflog kernel::rtnl";
 
