@@ -14,7 +14,7 @@
 //! ```text
 //! L6 app
 //! L5 http   cli
-//! L4 proxy   netpol   control
+//! L4 proxy   netpol   routing   control
 //! L3 watch   reconcile
 //! L2 model   config   firewall
 //! L1 kernel::{netlink ◄ genl ◄ ipvs;  netlink ◄ {rtnl, ipset, conntrack};  iptables;  sysctl}   bgp::wire   bfd

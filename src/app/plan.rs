@@ -13,6 +13,7 @@ use crate::net::Prefix;
 use crate::netpol::{self, Kind};
 use crate::proxy::{Input, Plan, print};
 use crate::reconcile::with_causes;
+use crate::routing::{BgpSettings, desired_bgp, print_bgp};
 use crate::watch::{self, Cluster, Host, NodeObject, NodeUnknown, node_facts};
 
 /// Prints the plan of a node to `out`, and what is wrong with its inputs to `err`.
@@ -65,13 +66,21 @@ pub fn plan(
     if config.netpol.enabled {
         let mut plan = netpol::Plan::default();
         plan.update(&netpol::Input {
-            snapshot,
-            facts,
+            snapshot: Arc::clone(&snapshot),
+            facts: Arc::clone(&facts),
             settings: Arc::new(policy_settings(&config)),
         });
         // What `auto` means is the host's to say; here it is what most hosts have.
         let kind = Kind::wanted(config.netpol.backend).unwrap_or(Kind::Nftables);
         write!(out, "{}", netpol::print(&plan, kind))?;
+    }
+    if config.routing.enabled {
+        let settings = BgpSettings {
+            bgp: config.bgp,
+            cluster: config.cluster,
+        };
+        let planned = desired_bgp(&snapshot, &facts, &settings);
+        write!(out, "{}", print_bgp(&planned))?;
     }
     Ok(Exit::Success)
 }

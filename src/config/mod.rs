@@ -3,6 +3,7 @@
 //! Every value is checked alone where it was written ([`schema`]), the layers are merged, and the
 //! whole is checked for contradictions; all faults are reported at once, each with its place.
 
+mod admission;
 mod check;
 mod check_bgp;
 mod checked;
@@ -27,6 +28,7 @@ mod suggest;
 mod tests;
 mod value;
 
+pub use admission::AddressClass;
 pub use checked::{
     ClusterConfig, ClusterSource, Config, ControlConfig, Established, HealthConfig, IpvsTimeouts,
     LogConfig, LogLevel, LogTarget, MetricsConfig, NetpolBackend, NetpolConfig, NodeConfig,

@@ -83,4 +83,13 @@ impl Service {
             && !self.foreign_proxy
             && !self.labelled_headless
     }
+
+    /// Internal and external policy in force: `service.local` overrides both.
+    #[must_use]
+    pub fn policies(&self) -> (TrafficPolicy, TrafficPolicy) {
+        if self.annotations.local {
+            return (TrafficPolicy::Cluster, TrafficPolicy::Local);
+        }
+        (self.internal_policy, self.external_policy)
+    }
 }

@@ -46,3 +46,19 @@ pub struct EndpointSlice {
 
 /// All slices of one Service, ordered by name.
 pub type SliceSet = Vec<Arc<EndpointSlice>>;
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// Takes new connections, and goes on doing so.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready && !self.terminating
+    }
+
+    /// Still serves while it terminates: for when nobody is ready (KEP-1669).
+    #[must_use]
+    pub fn is_last_resort(&self) -> bool {
+        self.serving && self.terminating
+    }
+}

@@ -32,6 +32,7 @@ pub use input::{Input, Learned, Settings};
 pub use kernel::{Fault, HeldRoads, HeldSet, Kernel, RouteEdit, Unsupported};
 pub use lost::Lost;
 pub use plan::Plan;
+pub use plan::bgp::{BgpPlan, BgpSettings, desired as desired_bgp, print as print_bgp};
 pub use print::print;
 
 /// Who made our routes and rules: a number that nobody else has (`rt_protos.d/kube-router.conf`).

@@ -32,19 +32,16 @@ pub fn select(
 ) -> Selection {
     let candidates = candidates(port, slices, family, facts);
     let local = || candidates.iter().filter(|candidate| candidate.local);
-    let mut ready: Vec<&Candidate<'_>> = candidates.iter().filter(|c| c.is_ready()).collect();
+    let mut ready: Vec<&Candidate<'_>> = candidates
+        .iter()
+        .filter(|c| c.endpoint.is_ready())
+        .collect();
     if let Some(near) = near(service, &ready, facts) {
         ready = near;
     }
     Selection {
         cluster: or_terminating(ready, candidates.iter()),
-        local: or_terminating(local().filter(|c| c.is_ready()).collect(), local()),
-    }
-}
-
-impl Candidate<'_> {
-    fn is_ready(&self) -> bool {
-        self.endpoint.ready && !self.endpoint.terminating
+        local: or_terminating(local().filter(|c| c.endpoint.is_ready()).collect(), local()),
     }
 }
 
@@ -86,7 +83,7 @@ fn or_terminating<'a>(
     all: impl Iterator<Item = &'a Candidate<'a>>,
 ) -> Vec<RealKey> {
     let mut keys: Vec<RealKey> = if ready.is_empty() {
-        all.filter(|c| c.endpoint.serving && c.endpoint.terminating)
+        all.filter(|c| c.endpoint.is_last_resort())
             .map(|c| c.key)
             .collect()
     } else {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::config::AddressClass;
 use crate::kernel::ipvs::object::{
     ForwardMethod, Persistence, RealKey, RealServer, VirtualKey, VirtualServer, VirtualTable,
 };
@@ -11,7 +12,7 @@ use crate::model::{
 };
 use crate::net::{Family, Prefix};
 use crate::proxy::Settings;
-use crate::proxy::plan::admission::{self, Class};
+use crate::proxy::plan::admission;
 use crate::proxy::plan::endpoints::{Selection, select};
 
 /// What every Service's plan reads beside the Service itself.
@@ -117,11 +118,21 @@ pub fn plan_service(service: &Service, slices: &SliceSet, context: &Context<'_>)
 impl Draft<'_> {
     fn fill(&mut self, slices: &SliceSet) {
         let cluster = &self.context.settings.cluster;
-        let external = admission::admit(self.service, Class::External, cluster, &mut self.notes);
+        let external = admission::admit(
+            self.service,
+            AddressClass::External,
+            cluster,
+            &mut self.notes,
+        );
         let balanced = if self.service.annotations.skip_load_balancer_ips {
             Vec::new()
         } else {
-            admission::admit(self.service, Class::LoadBalancer, cluster, &mut self.notes)
+            admission::admit(
+                self.service,
+                AddressClass::LoadBalancer,
+                cluster,
+                &mut self.notes,
+            )
         };
         let service = self.service;
         if service.annotations.direct_return {
@@ -223,7 +234,7 @@ impl Draft<'_> {
         if let Entrance::External { limited: true } = entrance {
             guard.sources = self.sources();
         }
-        let (internal, external) = self.policies();
+        let (internal, external) = self.service.policies();
         let reals = match entrance {
             Entrance::Internal if internal == TrafficPolicy::Local => {
                 if found.local.is_empty() && !found.cluster.is_empty() {
@@ -245,14 +256,6 @@ impl Draft<'_> {
             guard.verdict = Verdict::Refuse;
         }
         (reals, guard)
-    }
-
-    /// Internal and external policy; `service.local` overrides both.
-    fn policies(&self) -> (TrafficPolicy, TrafficPolicy) {
-        if self.service.annotations.local {
-            return (TrafficPolicy::Cluster, TrafficPolicy::Local);
-        }
-        (self.service.internal_policy, self.service.external_policy)
     }
 
     fn sources(&self) -> Option<Vec<Prefix>> {

@@ -4,11 +4,13 @@
 //! BestPaths ──Roads: what changed since the last──► routes, tunnels (counted by the routes through them)
 //! Nodes ──members──► kube-router-pod-subnets, kube-router-node-ips
 //! NodeFacts + Settings ──plan_host──► kernel settings, bridge, rules, FOU ports, rulesets, CNI
+//! Nodes, Services, NodeFacts ──bgp::desired──► what is said by BGP, and to whom
 //! ```
 //!
 //! The [`Plan`] depends on the present inputs only; what it remembers saves work and never changes
 //! the result.
 
+pub mod bgp;
 pub mod cni;
 pub mod firewall;
 pub mod host;
