@@ -17,7 +17,7 @@
 //! L4 proxy   netpol   routing   control
 //! L3 watch   reconcile
 //! L2 model   config   firewall
-//! L1 kernel::{netlink ◄ genl ◄ ipvs;  netlink ◄ {rtnl, ipset, conntrack};  iptables;  sysctl}   bgp::wire   bfd
+//! L1 kernel::{netlink ◄ genl ◄ {ipvs, fou};  netlink ◄ {rtnl, ipset, conntrack};  iptables;  sysctl}   bgp::wire   bfd
 //! L0 net   delta   metrics
 //! ```
 

@@ -26,6 +26,8 @@ mod nft;
 mod paths;
 #[path = "netns_kernel/rtnl.rs"]
 mod rtnl;
+#[path = "netns_kernel/tunnels.rs"]
+mod tunnels;
 #[path = "netns_kernel/watch.rs"]
 mod watch;
 

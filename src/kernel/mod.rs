@@ -3,6 +3,7 @@
 //! Pure files of other rooms may import a room's `object` only.
 
 pub mod conntrack;
+pub mod fou;
 pub mod genl;
 pub mod ipset;
 pub mod iptables;

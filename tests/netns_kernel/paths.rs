@@ -175,12 +175,11 @@ fn what_is_printed_can_be_typed() {
 
 /// Whether the host has a way to an address: what every packet asks.
 ///
-/// An IPv6 look-up that meets a next hop in the instant in which it is taken away finds nothing
-/// (`ip6_rt_pcpu_alloc` cannot hold it any more), although another is there already. So for IPv6
-/// a few in a row decide; a real gap would be seen by all of them.
+/// A look-up that is under way in the instant in which what it found is taken away finds nothing,
+/// although the new one is there already: it may not use what is dead (`fib_dead` for IPv4,
+/// `ip6_rt_pcpu_alloc` for IPv6). So a few in a row decide; a real gap would be seen by all.
 fn has_way(socket: &UdpSocket, address: IpAddr) -> bool {
-    let tries = if address.is_ipv6() { 5 } else { 1 };
-    (0..tries).any(|_| socket.connect((address, 9)).is_ok())
+    (0..5).any(|_| socket.connect((address, 9)).is_ok())
 }
 
 /// Looks a way up again and again until told to stop: how often, and how often there was none.
@@ -521,7 +520,7 @@ fn wait_for(monitor: &mut Monitor, is_wanted: impl Fn(&Event) -> bool) -> Event 
     }
 }
 
-/// Everything that is told up to now.
+/// All that is told of routes and rules up to now; links get addresses in their own time.
 fn told(monitor: &mut Monitor) -> Vec<Event> {
     let mut all = Vec::new();
     loop {
@@ -529,7 +528,13 @@ fn told(monitor: &mut Monitor) -> Vec<Event> {
         if events.is_empty() {
             return all;
         }
-        all.extend(events);
+        let is_else = |event: &Event| {
+            matches!(
+                event,
+                Event::Link(_) | Event::LinkGone(_) | Event::Address(_) | Event::AddressGone(_)
+            )
+        };
+        all.extend(events.into_iter().filter(|event| !is_else(event)));
     }
 }
 

@@ -119,7 +119,7 @@ pub enum Change {
     DelRoute(Route),
     /// Puts a route in the place of whatever has the same key, in one request. IPv4 does it in
     /// one step; IPv6 puts the first next hop in the place of all that were there and adds the
-    /// others after it. So packets always have a way, and nothing is left of the old one.
+    /// others after it. So there is always a way, and nothing is left of the old one.
     ReplacePath(PathRoute),
     /// Deletes the route of this key and protocol, whatever its next hops have become.
     DelPath(PathRoute),

@@ -150,7 +150,7 @@ fn tunnels() -> Vec<(&'static str, Tunnel, &'static str)> {
                 ..v4(TunnelMode::Ipip, "192.0.2.2")
             },
             "ipip mode ipip local 192.0.2.1 remote 192.0.2.2 ttl 225 \
-             encap gue encap-sport auto encap-dport 5555 noencap-csum noencap-csum6",
+             encap gue encap-sport auto encap-dport 5555 noencap-csum noencap-udp6-csum",
         ),
         (
             IPIP,
@@ -165,7 +165,7 @@ fn tunnels() -> Vec<(&'static str, Tunnel, &'static str)> {
                 ..v6(TunnelMode::Ip6Ip6, "2001:db8::2")
             },
             "ip6tnl mode ip6ip6 local 2001:db8::1 remote 2001:db8::2 ttl 225 encaplimit none \
-             encap gue encap-sport auto encap-dport 5555 noencap-csum encap-csum6",
+             encap gue encap-sport auto encap-dport 5555 noencap-csum encap-udp6-csum",
         ),
         (
             IP6_ANY,

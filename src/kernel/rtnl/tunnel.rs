@@ -260,7 +260,7 @@ impl fmt::Display for Tunnel {
         write!(f, " encap-dport {}", encap.destination_port)?;
         for (bit, word) in [
             (ENCAP_CHECKSUM_V4, "encap-csum"),
-            (ENCAP_CHECKSUM_V6, "encap-csum6"),
+            (ENCAP_CHECKSUM_V6, "encap-udp6-csum"),
         ] {
             let no = if encap.flags & bit == 0 { "no" } else { "" };
             write!(f, " {no}{word}")?;

@@ -4,6 +4,9 @@
 # What is missing is a failure here.
 export KUBE_ROUTER_REQUIRE_NETNS=1 KUBE_ROUTER_REQUIRE_KERNEL=1
 
+# Nothing loads these by itself; our package has them loaded at boot.
+modprobe -a fou fou6
+
 shopt -s nullglob
 for program in "$LAB_IN"/bin/*_kernel; do
 	stage "$(basename "$program")"
