@@ -70,7 +70,7 @@ const PROXY: &str = "net delta metrics model config firewall reconcile kernel::i
 const NETPOL: &str = "net delta metrics model config firewall reconcile kernel::nft \
                       kernel::ipset kernel::iptables kernel::conntrack kernel::sysctl";
 const ROUTING: &str = "net delta metrics model config firewall reconcile bgp::wire bgp::fsm \
-                       bgp::rib bgp::policy bgp::speaker bfd kernel::rtnl kernel::ipset \
+                       bgp::rib bgp::policy bgp::speaker bfd kernel::rtnl kernel::fou kernel::ipset \
                        kernel::iptables kernel::sysctl";
 const APP: &str = "net delta metrics model config firewall watch reconcile proxy netpol routing http \
                    cli control bgp::speaker kernel::ipvs kernel::nflog kernel::rtnl";

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod common;
+#[path = "plans/routing.rs"]
+mod routing;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,10 +50,17 @@ fn planned(case: &Path) -> String {
 fn plans_are_as_expected() {
     let cases = cases();
     assert!(cases.len() >= 4, "only {} cases", cases.len());
+    compare(
+        cases
+            .into_iter()
+            .map(|case| (case.join("expect.txt"), planned(&case))),
+    );
+}
+
+/// Compares texts with the files that hold what is expected, or rewrites those.
+fn compare(texts: impl Iterator<Item = (PathBuf, String)>) {
     let mut wrong = Vec::new();
-    for case in cases {
-        let text = planned(&case);
-        let file = case.join("expect.txt");
+    for (file, text) in texts {
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             fs::write(&file, &text).unwrap();
         }

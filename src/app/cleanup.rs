@@ -11,6 +11,7 @@ use crate::net::ByFamily;
 use crate::netpol::{self, Netpol};
 use crate::proxy::{HostKernel, Proxy};
 use crate::reconcile::with_causes;
+use crate::routing::{self, Routing};
 use crate::watch::{Host, NodeObject, node_facts};
 
 /// Removes, or with `dry_run` only prints, everything of ours: each step goes to `out`, what did
@@ -44,6 +45,32 @@ pub fn cleanup(
             with_causes(&**fault)
         )?;
     }
+    // Rules of pods, before the sets that they read.
+    let removed = routing::HostKernel::open(None)
+        .map_err(|error| with_causes(&error))
+        .and_then(|kernel| {
+            let mut routing = Routing::new(kernel, routing::Lost::default());
+            let settings = routing::Settings::new(&config);
+            let removed = routing.cleanup(&settings, &facts(&config)?, args.dry_run);
+            removed.map_err(|error| with_causes(&error))
+        });
+    let mut failed = !faults.is_empty();
+    match removed {
+        Ok((steps, report)) => {
+            for step in steps {
+                writeln!(out, "{step}")?;
+            }
+            for failure in &report.failures {
+                let reason = with_causes(&*failure.reason);
+                writeln!(err, "kube-router: {}: {reason}", failure.change)?;
+            }
+            failed |= !report.failures.is_empty();
+        }
+        Err(reason) => {
+            writeln!(err, "kube-router: {reason}")?;
+            failed = true;
+        }
+    }
     let kernel = match HostKernel::open() {
         Ok(kernel) => kernel,
         Err(error) => {
@@ -73,7 +100,7 @@ pub fn cleanup(
             with_causes(&*failure.reason)
         )?;
     }
-    Ok(if report.failures.is_empty() && faults.is_empty() {
+    Ok(if report.failures.is_empty() && !failed {
         Exit::Success
     } else {
         Exit::Failure

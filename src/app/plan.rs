@@ -13,7 +13,7 @@ use crate::net::Prefix;
 use crate::netpol::{self, Kind};
 use crate::proxy::{Input, Plan, print};
 use crate::reconcile::with_causes;
-use crate::routing::{BgpSettings, desired_bgp, print_bgp};
+use crate::routing::{self, BgpSettings, Learned};
 use crate::watch::{self, Cluster, Host, NodeObject, NodeUnknown, node_facts};
 
 /// Prints the plan of a node to `out`, and what is wrong with its inputs to `err`.
@@ -75,14 +75,30 @@ pub fn plan(
         write!(out, "{}", netpol::print(&plan, kind))?;
     }
     if config.routing.enabled {
-        let settings = BgpSettings {
-            bgp: config.bgp,
-            cluster: config.cluster,
-        };
-        let planned = desired_bgp(&snapshot, &facts, &settings);
-        write!(out, "{}", print_bgp(&planned))?;
+        // Nothing is learned without a peer: routes are not part of it.
+        let mut plan = routing::Plan::default();
+        plan.update(&routing_input(&config, snapshot, facts));
+        write!(out, "{}", routing::print(&plan))?;
     }
     Ok(Exit::Success)
+}
+
+/// What routing reads before anything is learned.
+fn routing_input(
+    config: &Config,
+    snapshot: Arc<Snapshot>,
+    facts: Arc<NodeFacts>,
+) -> routing::Input {
+    routing::Input {
+        snapshot,
+        facts,
+        settings: Arc::new(routing::Settings::new(config)),
+        bgp: Some(Arc::new(BgpSettings {
+            bgp: config.bgp.clone(),
+            cluster: config.cluster.clone(),
+        })),
+        learned: Learned::default(),
+    }
 }
 
 /// The node as its object describes it.

@@ -172,6 +172,10 @@ impl<K: Kernel> Pass<'_, K> {
                 seen.tunnels.remove(name);
                 forget(seen, *name);
             }
+            Change::SetBgp(plan) => {
+                kernel.set_bgp(plan)?;
+                seen.bgp = Some(std::sync::Arc::clone(plan));
+            }
             Change::AddRule(rule) => {
                 kernel.add_rule(*rule)?;
                 seen.policy.insert(*rule);

@@ -1,7 +1,7 @@
 //! The ordered steps from what stands to what is planned. Pure.
 //!
 //! Things come before what refers to them, and go after it: kernel settings, FOU ports, the bridge,
-//! sets, rules, tunnels, policy rules, routes; then in reverse what is not wanted. The CNI file is
+//! sets, rules, tunnels, policy rules, what BGP says, routes; then in reverse what is not wanted. The CNI file is
 //! written last of all: from then on pods come.
 //!
 //! Routes and tunnels of an earlier run are removed only when it is known that nobody tells them
@@ -18,6 +18,7 @@ use crate::kernel::iptables::object::{Own, Saved, Table, TableEdits};
 use crate::net::{ByFamily, Family};
 use crate::reconcile::Scope;
 use crate::routing::plan::Plan;
+use crate::routing::plan::bgp::BgpPlan;
 use crate::routing::plan::cni::merged;
 use crate::routing::plan::host::Wanted;
 use crate::routing::plan::overlay::{FouPort, HeldTunnel, PolicyRule, TunnelName, TunnelPlan};
@@ -51,6 +52,8 @@ pub enum Change {
     /// Anew, where there is one of this name.
     AddTunnel(TunnelName, TunnelPlan),
     AddRule(PolicyRule),
+    /// Tells speaker, listeners and BFD what to be.
+    SetBgp(Arc<BgpPlan>),
     SetRoute(RouteKey, Arc<RoutePlan>),
     DelRoute(RouteKey),
     DelRule(PolicyRule),
@@ -109,6 +112,8 @@ pub struct Observed {
     /// Values under `/proc/sys`; `None` where the kernel has no such setting.
     pub sysctls: BTreeMap<String, Option<String>>,
     pub cni: CniFile,
+    /// What BGP was told last.
+    pub bgp: Option<Arc<BgpPlan>>,
 }
 
 // === impl Change ===
@@ -128,6 +133,7 @@ impl Change {
             Self::ApplyRules { .. } => "apply-rules",
             Self::AddTunnel(..) => "add-tunnel",
             Self::AddRule(_) => "add-rule",
+            Self::SetBgp(_) => "set-bgp",
             Self::SetRoute(..) => "set-route",
             Self::DelRoute(_) => "del-route",
             Self::DelRule(_) => "del-rule",
@@ -170,6 +176,8 @@ pub fn changes(
             .copied()
             .map(Change::AddRule),
     );
+    // Neighbours may send packets from here on: the node is ready to forward them.
+    steps.extend(told(plan, seen));
     steps.extend(set);
     steps.extend(deleted);
     steps.extend(seen.policy.difference(policy).copied().map(Change::DelRule));
@@ -204,6 +212,15 @@ fn written(plan: &Plan, seen: &Observed, patience: Patience) -> Option<Change> {
         file: cni.file.clone(),
         text,
     })
+}
+
+fn told(plan: &Plan, seen: &Observed) -> Option<Change> {
+    let bgp = plan.bgp.as_ref()?;
+    let is_told = seen
+        .bgp
+        .as_ref()
+        .is_some_and(|told| Arc::ptr_eq(told, bgp) || told == bgp);
+    (!is_told).then(|| Change::SetBgp(Arc::clone(bgp)))
 }
 
 fn host_changes(plan: &Plan, seen: &Observed, touched: bool, steps: &mut Vec<Change>) {

@@ -116,9 +116,15 @@ impl Follower {
                 (rule.table == TABLE).then_some(News::Look)
             }
             Event::Link(link) => {
-                let (index, is_up) = state(link)?;
-                let before = self.links.insert(index, is_up);
-                (before != Some(is_up)).then_some(News::Look)
+                let Some((index, is_up)) = state(link) else {
+                    self.links.remove(&link.index);
+                    return None;
+                };
+                match self.links.insert(index, is_up) {
+                    Some(before) => (before != is_up).then_some(News::Look),
+                    // A pod's, most likely, that becomes a port in a moment.
+                    None => (link.kind != LinkKind::Veth).then_some(News::Look),
+                }
             }
             Event::LinkGone(link) => self.links.remove(&link.index).map(|_| News::Look),
             Event::AddressGone(address) => self.links.get(&address.link).map(|_| News::Look),
@@ -127,9 +133,9 @@ impl Follower {
     }
 }
 
-/// Links of pods come and go, and no route of ours goes by one.
+/// Ports of a bridge are none of ours: those of pods come and go, and no route goes by one.
 fn state(link: &Link) -> Option<(u32, bool)> {
-    (link.kind != LinkKind::Veth).then_some((link.index, link.is_up))
+    link.master.is_none().then_some((link.index, link.is_up))
 }
 
 fn key(path: &PathRoute) -> RouteKey {

@@ -8,6 +8,7 @@ use crate::bgp::rib::BestPaths;
 use crate::config::{Config, OverlayEncap, OverlayType};
 use crate::model::{NodeFacts, Snapshot};
 use crate::net::{ByFamily, Prefix};
+use crate::routing::plan::bgp::BgpSettings;
 use crate::routing::plan::overlay::{Encap, Overlay, Reach};
 
 /// The checked configuration that routes, tunnels and the node's set-up need.
@@ -47,6 +48,8 @@ pub struct Input {
     pub snapshot: Arc<Snapshot>,
     pub facts: Arc<NodeFacts>,
     pub settings: Arc<Settings>,
+    /// `None`: BGP is not spoken.
+    pub bgp: Option<Arc<BgpSettings>>,
     pub learned: Learned,
 }
 

@@ -12,6 +12,7 @@ use crate::firewall::{Member, SetDef};
 use crate::kernel::iptables::object::{Saved, Table, TableEdits};
 use crate::net::Family;
 use crate::routing::change::{Bridge, CniFile};
+use crate::routing::plan::bgp::BgpPlan;
 use crate::routing::plan::overlay::{FouPort, HeldTunnel, PolicyRule, TunnelName, TunnelPlan};
 use crate::routing::plan::routes::{RouteKey, RoutePlan};
 
@@ -91,6 +92,11 @@ pub trait Kernel {
     /// `None` where the kernel has no such setting.
     fn sysctl(&mut self, key: &str) -> Result<Option<String>, Fault>;
     fn set_sysctl(&mut self, key: &str, value: &str) -> Result<(), Fault>;
+
+    /// What BGP was told to say, if it was.
+    fn bgp(&mut self) -> Option<Arc<BgpPlan>>;
+    /// Tells speaker, listeners and BFD.
+    fn set_bgp(&mut self, plan: &Arc<BgpPlan>) -> Result<(), Fault>;
 
     /// The file and the one that it was put aside as.
     fn cni(&mut self, file: &Path) -> Result<CniFile, Fault>;

@@ -15,6 +15,7 @@
 
 mod apply;
 pub mod change;
+mod cni_file;
 mod controller;
 mod follow;
 mod input;
@@ -23,6 +24,7 @@ mod lost;
 mod observe;
 pub mod plan;
 mod print;
+mod rooms;
 mod text;
 
 pub use apply::Withheld;
@@ -34,6 +36,7 @@ pub use lost::Lost;
 pub use plan::Plan;
 pub use plan::bgp::{BgpPlan, BgpSettings, desired as desired_bgp, print as print_bgp};
 pub use print::print;
+pub use rooms::{HostKernel, OpenError, RoomKernel, Speech};
 
 /// Who made our routes and rules: a number that nobody else has (`rt_protos.d/kube-router.conf`).
 pub const PROTOCOL: u8 = crate::kernel::rtnl::object::PROTOCOL_KUBE_ROUTER;

@@ -61,6 +61,7 @@ pub(super) fn observe(
             .map_err(as_error("the kernel settings"))?;
         seen.sysctls.insert(sysctl.key.clone(), value);
     }
+    seen.bgp = kernel.bgp();
     if let Some(file) = looked.cni {
         seen.cni = kernel
             .cni(file)

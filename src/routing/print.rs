@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::reconcile::Scope;
 use crate::routing::change::{Change, Observed, Patience, changes};
 use crate::routing::plan::Plan;
+use crate::routing::plan::bgp::{self, BgpPlan};
 use crate::routing::plan::host::Wanted;
 
 /// Everything planned, as commands against an empty kernel, in the order they would run.
@@ -31,12 +32,22 @@ pub fn print(plan: &Plan) -> String {
         &BTreeSet::new(),
     );
     for change in steps {
+        if matches!(change, Change::SetBgp(_)) {
+            continue;
+        }
         let title = title(&change);
         if title != last {
             section(&mut text, title);
             last = title;
         }
         let _ = writeln!(text, "{change}");
+    }
+    if let Some(bgp) = &plan.bgp {
+        let said = BgpPlan {
+            notes: Vec::new(),
+            ..(**bgp).clone()
+        };
+        let _ = write!(text, "\n{}", bgp::print(&said));
     }
     let notes = plan.notes();
     if !notes.is_empty() {
@@ -65,6 +76,7 @@ fn title(change: &Change) -> &'static str {
         Change::ApplyRules { .. } => "rules",
         Change::AddTunnel(..) | Change::DelTunnel(_) => "tunnels",
         Change::AddRule(_) | Change::DelRule(_) => "policy rules",
+        Change::SetBgp(_) => "bgp speaker",
         Change::SetRoute(..) | Change::DelRoute(_) => "routes",
         Change::WithholdCni(_) | Change::WriteCni { .. } => "CNI configuration",
     }

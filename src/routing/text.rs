@@ -8,6 +8,7 @@ use crate::kernel::iptables::object::TableEdits;
 use crate::kernel::rtnl::object::TABLE_MAIN;
 use crate::net::Family;
 use crate::routing::change::Change;
+use crate::routing::plan::bgp::BgpPlan;
 use crate::routing::plan::host::BRIDGE;
 use crate::routing::plan::overlay::{FouPort, PolicyRule, TABLE, TunnelName, TunnelPlan};
 use crate::routing::plan::routes::{RouteKey, RoutePlan, Via};
@@ -59,6 +60,7 @@ pub(super) fn write(change: &Change, f: &mut fmt::Formatter<'_>) -> fmt::Result 
         Change::DelTunnel(name) => write!(f, "ip link del {name}"),
         Change::AddRule(rule) => write_rule(f, "add", *rule),
         Change::DelRule(rule) => write_rule(f, "del", *rule),
+        Change::SetBgp(plan) => write_bgp(f, plan),
         Change::SetRoute(key, route) => write_route(f, *key, route),
         Change::DelRoute(key) => {
             let ip = ip(Family::of_prefix(&key.destination));
@@ -101,6 +103,29 @@ fn write_tunnel(f: &mut fmt::Formatter<'_>, name: TunnelName, tunnel: &TunnelPla
     let ip = ip(tunnel.family());
     write!(f, "{ip} link add {name} type {}", tunnel.object())?;
     write!(f, "; ip link set {name} up")
+}
+
+/// No tool types this: what there is of it. `kube-router plan` shows all.
+fn write_bgp(f: &mut fmt::Formatter<'_>, plan: &BgpPlan) -> fmt::Result {
+    f.write_str("bgp:")?;
+    match &plan.speaker {
+        Some(desired) => write!(
+            f,
+            " as {} router-id {}, {} peers, {} ranges of peers, {} routes of our own",
+            desired.speaker.asn,
+            desired.speaker.router_id,
+            desired.peers.len(),
+            desired.ranges.len(),
+            desired.originate.len()
+        )?,
+        None => f.write_str(" nothing can be said")?,
+    }
+    write!(
+        f,
+        ", {} listeners, {} sessions of BFD",
+        plan.listen.len(),
+        plan.bfd.len()
+    )
 }
 
 fn write_rule(f: &mut fmt::Formatter<'_>, word: &str, rule: PolicyRule) -> fmt::Result {

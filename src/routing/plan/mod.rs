@@ -26,6 +26,7 @@ use crate::firewall::{Member, SetDef};
 use crate::model::{NodeFacts, Note};
 use crate::net::Family;
 use crate::routing::Input;
+use crate::routing::plan::bgp::{BgpPlan, BgpSettings, desired};
 use crate::routing::plan::firewall::members;
 use crate::routing::plan::host::{HostPlan, plan_host};
 use crate::routing::plan::routes::{Context, Planned, Roads, other_nodes};
@@ -36,6 +37,8 @@ pub struct Plan {
     pub roads: Planned,
     pub members: Desired<(SetDef, Member), ()>,
     pub host: HostPlan,
+    /// The same value as long as it says the same.
+    pub bgp: Option<Arc<BgpPlan>>,
     sources: Roads,
     nodes: BTreeSet<IpAddr>,
     last: Option<Input>,
@@ -48,6 +51,9 @@ impl Plan {
     /// the facts, the settings or the addresses of nodes did.
     pub fn update(&mut self, input: &Input) {
         let last = self.last.replace(input.clone());
+        if last.as_ref().is_none_or(|last| says_more(last, input)) {
+            self.update_bgp(input);
+        }
         let anew = last.as_ref().is_none_or(|last| {
             !is_same(&last.facts, &input.facts) || last.settings != input.settings
         });
@@ -82,11 +88,21 @@ impl Plan {
         }
     }
 
+    fn update_bgp(&mut self, input: &Input) {
+        let settings = input.bgp.as_ref();
+        let planned = settings.map(|bgp| desired(&input.snapshot, &input.facts, bgp));
+        if self.bgp.as_deref() != planned.as_ref() {
+            self.bgp = planned.map(Arc::new);
+        }
+    }
+
     /// What users got wrong, and what was learned that can't be used.
     #[must_use]
     pub fn notes(&self) -> Vec<Note> {
         let learned = self.sources.notes();
-        self.host.notes.iter().cloned().chain(learned).collect()
+        let of_bgp = self.bgp.iter().flat_map(|bgp| bgp.notes.iter().cloned());
+        let host = self.host.notes.iter().cloned();
+        host.chain(of_bgp).chain(learned).collect()
     }
 
     /// How many members a set of one family is to have.
@@ -116,6 +132,21 @@ impl Plan {
     pub fn input(&self) -> Option<&Input> {
         self.last.as_ref()
     }
+}
+
+/// Whether BGP may have anything else to say.
+fn says_more(last: &Input, input: &Input) -> bool {
+    let (a, b) = (&last.snapshot, &input.snapshot);
+    let is_other = |a: &Option<Arc<BgpSettings>>, b: &Option<Arc<BgpSettings>>| match (a, b) {
+        (Some(a), Some(b)) => !Arc::ptr_eq(a, b) && a != b,
+        (None, None) => false,
+        _ => true,
+    };
+    is_other(&last.bgp, &input.bgp)
+        || !is_same(&last.facts, &input.facts)
+        || !Arc::ptr_eq(&a.nodes, &b.nodes) && a.nodes != b.nodes
+        || !b.services.changed_since(&a.services).is_empty()
+        || !b.slices.changed_since(&a.slices).is_empty()
 }
 
 /// Whether two facts mean the same for routing: links of pods come and go all the time.

@@ -11,6 +11,7 @@ use crate::kernel::iptables::{FakeIptables, RuleTables};
 use crate::kernel::rtnl::object::TABLE_MAIN;
 use crate::net::{ByFamily, Family, Prefix};
 use crate::routing::change::{Bridge, CniFile};
+use crate::routing::plan::bgp::BgpPlan;
 use crate::routing::plan::overlay::{FouPort, HeldTunnel, PolicyRule, TunnelName, TunnelPlan};
 use crate::routing::plan::routes::{RouteKey, RoutePlan, Via};
 use crate::routing::{Fault, HeldRoads, HeldSet, Kernel, RouteEdit, Unsupported};
@@ -28,6 +29,8 @@ pub(super) struct FakeHost {
     pub(super) refused: BTreeSet<Prefix>,
     /// No iptables can be run.
     pub(super) no_rules: bool,
+    /// What BGP was told, in order.
+    pub(super) told: Vec<Arc<BgpPlan>>,
 }
 
 impl FakeHost {
@@ -56,6 +59,7 @@ impl FakeHost {
             no_tunnels: None,
             refused: BTreeSet::new(),
             no_rules: false,
+            told: Vec::new(),
         }
     }
 
@@ -238,6 +242,15 @@ impl Kernel for FakeHost {
 
     fn set_sysctl(&mut self, key: &str, value: &str) -> Result<(), Fault> {
         self.sysctls.insert(key.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    fn bgp(&mut self) -> Option<Arc<BgpPlan>> {
+        self.told.last().cloned()
+    }
+
+    fn set_bgp(&mut self, plan: &Arc<BgpPlan>) -> Result<(), Fault> {
+        self.told.push(Arc::clone(plan));
         Ok(())
     }
 

@@ -275,3 +275,42 @@ fn a_new_node_is_inside_at_once() {
         expected
     );
 }
+
+fn bgp(holdtime: u16) -> Arc<BgpSettings> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.toml");
+    let text = format!("node.enable_ipv6 = true\nbgp.holdtime = \"{holdtime}s\"\n");
+    std::fs::write(&file, text).unwrap();
+    let sources = crate::config::Sources {
+        file: Some(file),
+        ..Default::default()
+    };
+    let config = crate::config::load(&sources).unwrap().config;
+    Arc::new(BgpSettings {
+        bgp: config.bgp,
+        cluster: config.cluster,
+    })
+}
+
+#[test]
+fn bgp_is_told_what_is_new_and_nothing_twice() {
+    let mut routing = started(FakeHost::new());
+    let told = |holdtime| Input {
+        bgp: Some(bgp(holdtime)),
+        ..at_once(SUBNET, PATHS)
+    };
+    let steps = pass(&mut routing, &told(90));
+    let said = place(&steps, "bgp: as 64512 router-id 10.1.1.1, 3 peers");
+    assert!(place(&steps, "iptables-restore") < said);
+    assert!(said < place(&steps, "route replace"));
+    assert_eq!(pass(&mut routing, &told(90)), [""; 0]);
+    let mut pods = told(90);
+    Arc::make_mut(&mut pods.snapshot).generation += 1;
+    assert_eq!(pass(&mut routing, &pods), [""; 0]);
+    // The controller begins anew, the speaker does not.
+    let host = std::mem::replace(routing.kernel_mut(), FakeHost::new());
+    let mut routing = started(host);
+    assert_eq!(pass(&mut routing, &told(90)), [""; 0]);
+    assert_eq!(pass(&mut routing, &told(30)).len(), 1);
+    assert_eq!(routing.kernel_mut().told.len(), 2);
+}

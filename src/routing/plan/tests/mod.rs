@@ -137,6 +137,7 @@ pub(in crate::routing) fn input(overlay: Option<Overlay>, paths: &str) -> Input 
         snapshot: Arc::new(snapshot()),
         facts: Arc::new(facts()),
         settings: Arc::new(settings(overlay)),
+        bgp: None,
         learned: Learned {
             best: best(paths),
             deferred: ByFamily::default(),
