@@ -57,7 +57,11 @@ const ROOMS: &[Row] = &[
     ("reconcile", 3, "metrics"),
     ("proxy", 4, PROXY),
     ("netpol", 4, NETPOL),
-    ("control", 4, "net bgp::wire bgp::fsm bgp::rib bgp::speaker"),
+    (
+        "control",
+        4,
+        "net bfd bgp::wire bgp::fsm bgp::rib bgp::speaker",
+    ),
     ("routing", 4, ROUTING),
     ("http", 5, "metrics model config reconcile proxy control"),
     ("cli", 5, "net model config reconcile proxy control"),
@@ -73,7 +77,7 @@ const ROUTING: &str = "net delta metrics model config firewall reconcile bgp::wi
                        bgp::rib bgp::policy bgp::speaker bfd kernel::rtnl kernel::fou kernel::ipset \
                        kernel::iptables kernel::sysctl";
 const APP: &str = "net delta metrics model config firewall watch reconcile proxy netpol routing http \
-                   cli control bgp::speaker kernel::ipvs kernel::nflog kernel::rtnl";
+                   cli control bfd bgp::speaker kernel::ipvs kernel::nflog kernel::rtnl";
 
 /// Edges within one layer; everything else goes downwards.
 const WITHIN_A_LAYER: &[(&str, &str)] = &[

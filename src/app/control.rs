@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use tracing::warn;
 
+use crate::bfd;
 use crate::bgp::speaker::Handle;
 use crate::control::{Control, GROUP};
 use crate::http::{self, Limits, Site, SocketError};
 use crate::reconcile::with_causes;
 
-/// Answers at `socket`, if there is to be one; `speaker` is `None` where routing is switched off.
+/// Answers at `socket`, if there is to be one; `speaker` is `None` where routing is switched off,
+/// `bfd` where BFD is.
 /// A node does its work without the socket as well, so that only one thing is an error.
 ///
 /// # Errors
@@ -18,6 +20,7 @@ use crate::reconcile::with_causes;
 pub(super) async fn serve(
     socket: Option<&Path>,
     speaker: Option<Handle>,
+    bfd: Option<bfd::Handle>,
 ) -> Result<(), SocketError> {
     let Some(socket) = socket else { return Ok(()) };
     let listener = match http::bind_local(socket, GROUP).await {
@@ -32,7 +35,7 @@ pub(super) async fn serve(
         }
     };
     let site = Site {
-        control: Some(Control::new(speaker)),
+        control: Some(Control::new(speaker, bfd)),
         ..Site::default()
     };
     tokio::spawn(http::serve(listener, Arc::new(site), Limits::default()));

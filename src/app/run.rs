@@ -173,7 +173,7 @@ async fn serve(config: Config, sources: Sources, log: &Arc<Log>) -> Result<End, 
         }
     }
     listeners.serve(&config, &board, &registry);
-    control::serve(config.control.socket.as_deref(), None).await?;
+    control::serve(config.control.socket.as_deref(), None, None).await?;
     let daemon = Daemon {
         config,
         load: move || load(&sources),

@@ -1,5 +1,6 @@
 //! From a request to its answer.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -8,6 +9,7 @@ use tokio::sync::Mutex;
 use super::collect::Ask;
 use super::query::{BadQuery, Query};
 use super::view::{Explanation, Neighbor, Neighbors, Refusal, Table};
+use crate::bfd;
 use crate::bgp::speaker::Handle;
 use crate::bgp::speaker::{NeighborStatus, PeerKey};
 use crate::net::{Family, Prefix};
@@ -22,6 +24,7 @@ const PEERS_AT_A_TIME: usize = 32;
 pub struct Control {
     /// `None`: routing is switched off.
     speaker: Option<Handle>,
+    bfd: Option<bfd::Handle>,
     /// One page of routes is collected at a time.
     collecting: Mutex<()>,
 }
@@ -54,9 +57,10 @@ impl Answer {
 
 impl Control {
     #[must_use]
-    pub fn new(speaker: Option<Handle>) -> Self {
+    pub fn new(speaker: Option<Handle>, bfd: Option<bfd::Handle>) -> Self {
         Self {
             speaker,
+            bfd,
             collecting: Mutex::default(),
         }
     }
@@ -72,7 +76,7 @@ impl Control {
             return Answer::refusal(503, "routing is switched off".to_owned());
         };
         let answer = match query {
-            Query::Neighbors { peer, after } => neighbors(speaker, peer, after, now).await,
+            Query::Neighbors { peer, after } => self.neighbors(speaker, peer, after, now).await,
             Query::Rib {
                 table,
                 peer,
@@ -92,6 +96,41 @@ impl Control {
         };
         let ended = || Answer::refusal(503, "the BGP speaker has ended".to_owned());
         answer.unwrap_or_else(ended)
+    }
+
+    async fn neighbors(
+        &self,
+        speaker: &Handle,
+        peer: Option<PeerKey>,
+        after: Option<PeerKey>,
+        now: Instant,
+    ) -> Option<Answer> {
+        let summary = speaker.ask(|core| core.summary()).await?;
+        let found = match peer {
+            Some(peer) => match status(speaker, peer).await? {
+                Some(status) => vec![status],
+                None => return Some(no_peer(peer)),
+            },
+            None => statuses(speaker, after, PEERS).await?,
+        };
+        let sessions = match &self.bfd {
+            Some(bfd) => bfd.status().await.unwrap_or_default(),
+            None => BTreeMap::new(),
+        };
+        // One per address, as there is one peer per address.
+        let sessions: BTreeMap<PeerKey, &bfd::Status> = sessions
+            .iter()
+            .map(|(key, status)| (key.remote, status))
+            .collect();
+        let is_full = peer.is_none() && found.len() == PEERS;
+        Some(Answer::found(&Neighbors {
+            speaker: (&summary).into(),
+            next: found.last().filter(|_| is_full).map(|status| status.peer),
+            neighbors: found
+                .iter()
+                .map(|status| Neighbor::new(status, sessions.get(&status.peer).copied(), now))
+                .collect(),
+        }))
     }
 
     async fn rib(&self, speaker: &Handle, ask: Ask, prefix: Option<Prefix>) -> Option<Answer> {
@@ -151,31 +190,6 @@ async fn statuses(
     }
     all.truncate(limit);
     Some(all)
-}
-
-async fn neighbors(
-    speaker: &Handle,
-    peer: Option<PeerKey>,
-    after: Option<PeerKey>,
-    now: Instant,
-) -> Option<Answer> {
-    let summary = speaker.ask(|core| core.summary()).await?;
-    let found = match peer {
-        Some(peer) => match status(speaker, peer).await? {
-            Some(status) => vec![status],
-            None => return Some(no_peer(peer)),
-        },
-        None => statuses(speaker, after, PEERS).await?,
-    };
-    let is_full = peer.is_none() && found.len() == PEERS;
-    Some(Answer::found(&Neighbors {
-        speaker: (&summary).into(),
-        next: found.last().filter(|_| is_full).map(|status| status.peer),
-        neighbors: found
-            .iter()
-            .map(|status| Neighbor::new(status, now))
-            .collect(),
-    }))
 }
 
 async fn explain(speaker: &Handle, prefix: Prefix, is_address: bool) -> Option<Answer> {

@@ -24,7 +24,7 @@ mod view;
 pub use answer::{Answer, Control};
 pub use query::{BadQuery, Query};
 pub use view::{
-    Attributes, Candidate, Directions, Down, Explanation, Families, FamilyGracefulRestart,
+    Attributes, Bfd, Candidate, Directions, Down, Explanation, Families, FamilyGracefulRestart,
     GracefulRestart, Marks, MessageCounts, Neighbor, NeighborFamily, Neighbors, Notification,
     PeerGracefulRestart, PeerKind, Refusal, Rib, Route, Session, Source, Speaker, Standing, Step,
     Table, Telling, Timers, Verdict,

@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::view::{
-    Directions, Down, Families, FamilyGracefulRestart, GracefulRestart, MessageCounts, Neighbor,
-    NeighborFamily, Notification, PeerGracefulRestart, PeerKind, Session, Speaker, Timers,
+    Bfd, Directions, Down, Families, FamilyGracefulRestart, GracefulRestart, MessageCounts,
+    Neighbor, NeighborFamily, Notification, PeerGracefulRestart, PeerKind, Session, Speaker,
+    Timers,
 };
+use crate::bfd;
 use crate::bgp::fsm;
 use crate::bgp::fsm::{Mishap, PeerAs, State, Terms};
 use crate::bgp::speaker::{NeighborStatus, SpeakerStatus};
@@ -82,9 +84,9 @@ impl From<&SpeakerStatus> for Speaker {
 // === impl Neighbor ===
 
 impl Neighbor {
-    /// As of `now`.
+    /// As of `now`, with the session of BFD if there is one.
     #[must_use]
-    pub fn new(status: &NeighborStatus, now: Instant) -> Self {
+    pub fn new(status: &NeighborStatus, bfd: Option<&bfd::Status>, now: Instant) -> Self {
         let (desired, config) = (&status.desired, &status.desired.session);
         let terms = status.terms.as_ref();
         let state_seconds = since(now, status.since);
@@ -110,6 +112,7 @@ impl Neighbor {
             session: terms.map(session),
             families: Families::of(|family| neighbor_family(status, family)),
             graceful_restart: graceful_restart(status),
+            bfd: bfd.map(|status| Bfd::new(status, now)),
             timers: timers(&status.timers, now),
             messages: Directions {
                 sent: (&status.counters.sent).into(),
@@ -215,6 +218,26 @@ fn notification(last: Option<&Mishap<wire::Notification>>, now: Instant) -> Opti
         text: last.what.to_string(),
         age_seconds: since(now, last.at),
     })
+}
+
+// === impl Bfd ===
+
+impl Bfd {
+    fn new(status: &bfd::Status, now: Instant) -> Self {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let remote = status.remote.as_ref();
+        Self {
+            state: status.state.to_string(),
+            state_seconds: since(now, status.since),
+            diagnostic: status.diagnostic.to_string(),
+            remote_state: remote.map(|remote| remote.state.to_string()),
+            transmit_interval_microseconds: micros(status.transmit_interval),
+            detection_time_microseconds: status.detection_time.map(micros),
+            ups: status.ups,
+            downs: status.downs,
+            last_refusal: status.last_refusal.as_ref().map(ToString::to_string),
+        }
+    }
 }
 
 // === impl MessageCounts ===

@@ -88,6 +88,8 @@ pub struct Neighbor {
     /// The configured or agreed ones.
     pub families: Families<Option<NeighborFamily>>,
     pub graceful_restart: Option<GracefulRestart>,
+    /// Where there is a session of BFD with it.
+    pub bfd: Option<Bfd>,
     pub timers: Timers,
     pub messages: Directions<MessageCounts>,
     pub sessions_established: u64,
@@ -172,6 +174,28 @@ pub struct PeerGracefulRestart {
     pub restarting: bool,
     /// Also over NOTIFICATIONs (RFC 8538).
     pub notification: bool,
+}
+
+/// A session of BFD (RFC 5880) with the peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bfd {
+    /// `AdminDown`, `Down`, `Init` or `Up`.
+    pub state: String,
+    pub state_seconds: u64,
+    /// Why it left Up, in the words of RFC 5880 section 4.1.
+    pub diagnostic: String,
+    /// The other end's state; `None` while it is silent.
+    pub remote_state: Option<String>,
+    /// Between our packets, before jitter.
+    pub transmit_interval_microseconds: u64,
+    /// After which a silent other end is lost; `None` while it is not heard at all.
+    pub detection_time_microseconds: Option<u64>,
+    /// How often it came Up.
+    pub ups: u64,
+    /// How often it left Up.
+    pub downs: u64,
+    /// Why a packet was last dropped.
+    pub last_refusal: Option<String>,
 }
 
 /// Seconds until the timers that run expire.

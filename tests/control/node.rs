@@ -1,12 +1,14 @@
 //! A daemon as far as the socket is concerned: a speaker with three peers behind a socket of its
 //! own.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::Parser;
+use kube_router::bfd;
+use kube_router::bfd::{SessionConfig, SessionKey};
 use kube_router::bgp::policy::{Action, Condition, Policy, PrefixRange, Statement};
 use kube_router::bgp::rib::AttributeChanges;
 use kube_router::bgp::speaker::io::{Handle, Notes, Options, spawn};
@@ -61,12 +63,17 @@ fn start(own: IpAddr, port: u16) -> (Handle, Notes) {
 }
 
 impl Node {
-    async fn new(speaker: Option<Handle>, desired: Desired, others: Vec<(Handle, Notes)>) -> Self {
+    async fn new(
+        speaker: Option<Handle>,
+        bfd: Option<bfd::Handle>,
+        desired: Desired,
+        others: Vec<(Handle, Notes)>,
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let socket = directory.path().join("control.sock");
         let listener = http::bind_local(&socket, GROUP).await.expect("a socket");
         let site = Arc::new(Site {
-            control: Some(Control::new(speaker.clone())),
+            control: Some(Control::new(speaker.clone(), bfd)),
             ..Site::default()
         });
         let limits = Limits {
@@ -87,7 +94,7 @@ impl Node {
 
     /// A node with routing switched off.
     pub(crate) async fn without_speaker() -> Self {
-        Self::new(None, speaker(0, AS), Vec::new()).await
+        Self::new(None, None, speaker(0, AS), Vec::new()).await
     }
 
     /// The daemon dies; its socket stays behind.
@@ -184,7 +191,25 @@ pub(crate) async fn settled(base: u8) -> Node {
         }
     };
     timeout(PATIENCE, all_there).await.expect("they converge");
-    Node::new(Some(handle), desired, others).await
+    Node::new(Some(handle), Some(unheard(internal)), desired, others).await
+}
+
+/// BFD with a peer that does not speak it.
+fn unheard(peer: IpAddr) -> bfd::Handle {
+    let (handle, _) = bfd::io::spawn(7).expect("a thread");
+    let socket = UdpSocket::bind((peer, 0)).expect("a port");
+    let config = SessionConfig {
+        port: socket.local_addr().expect("an address").port(),
+        ..SessionConfig::single_hop()
+    };
+    let key = SessionKey {
+        remote: peer,
+        local: None,
+        interface: None,
+    };
+    drop(socket);
+    handle.set_desired([(key, config)].into());
+    handle
 }
 
 async fn is_settled(handle: &Handle, peers: [IpAddr; 2]) -> bool {

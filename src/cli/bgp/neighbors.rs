@@ -2,7 +2,8 @@
 
 use super::text::{Align, Columns, count, duration};
 use crate::control::{
-    Families, MessageCounts, Neighbor, NeighborFamily, Neighbors, Notification, PeerKind, Speaker,
+    Bfd, Families, MessageCounts, Neighbor, NeighborFamily, Neighbors, Notification, PeerKind,
+    Speaker,
 };
 use crate::net::Family;
 
@@ -124,6 +125,9 @@ pub(super) fn detail(neighbor: &Neighbor, speaker: &Speaker) -> String {
         text.push_str(&format!("  {line}\n"));
     }
     text.push_str(&capabilities(neighbor));
+    if let Some(session) = &neighbor.bfd {
+        text.push_str(&bfd(session));
+    }
     text.push_str(&messages(neighbor));
     for family in Family::ALL {
         if let Some(of) = neighbor.families.get(family) {
@@ -247,6 +251,25 @@ fn capabilities(neighbor: &Neighbor) -> String {
         ));
     }
     text
+}
+
+fn bfd(session: &Bfd) -> String {
+    let remote = session.remote_state.as_deref().unwrap_or("silent");
+    let detection = session.detection_time_microseconds;
+    let detection = detection.map_or_else(
+        || "not heard yet".to_owned(),
+        |time| format!("lost after {} ms", time / 1000),
+    );
+    format!(
+        "  BFD {} for {}, the other end {remote}, {detection}, a packet each {} ms, up {} times, \
+         down {} times ({})\n",
+        session.state,
+        duration(session.state_seconds),
+        session.transmit_interval_microseconds / 1000,
+        session.ups,
+        session.downs,
+        session.diagnostic
+    )
 }
 
 fn messages(neighbor: &Neighbor) -> String {

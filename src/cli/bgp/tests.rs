@@ -11,7 +11,7 @@ use super::neighbors::{detail, summary};
 use super::text::duration;
 use crate::cli::{Cli, Command, Exit};
 use crate::config;
-use crate::control::{Neighbors, Table};
+use crate::control::{Bfd, Neighbors, Table};
 
 fn parse(line: &str) -> Result<BgpArgs, String> {
     let line = line.split(' ').filter(|word| !word.is_empty());
@@ -199,7 +199,18 @@ Neighbor       AS  MsgRcvd  MsgSent  OutQ   Up/Down  State/PfxRcd  PfxAcc  PfxSn
 ";
     assert!(shown.starts_with(expected), "{shown}");
     assert!(shown.ends_with("\n\n3 neighbors\n"), "{shown}");
-    let first = all.neighbors.first().unwrap();
+    let first = all.neighbors.first_mut().unwrap();
+    first.bfd = Some(Bfd {
+        state: "Up".to_owned(),
+        state_seconds: 61,
+        diagnostic: "control detection time expired".to_owned(),
+        remote_state: Some("Up".to_owned()),
+        transmit_interval_microseconds: 100_000,
+        detection_time_microseconds: Some(300_000),
+        ups: 2,
+        downs: 1,
+        last_refusal: None,
+    });
     let expected = "\
 BGP neighbor is 127.0.0.31, remote AS 64512, local AS 64512, internal link
   passive
@@ -210,6 +221,8 @@ BGP neighbor is 127.0.0.31, remote AS 64512, local AS 64512, internal link
   Hold time 90 s, keepalive 30 s, send hold 480 s
   Negotiated: 4-octet AS, enhanced route refresh, extended messages
   Graceful restart: we ask for 120 s; the peer knows it, also over NOTIFICATIONs
+  BFD Up for 00:01:01, the other end Up, lost after 300 ms, a packet each 100 ms, up 2 times, \
+     down 1 times (control detection time expired)
   Messages         Sent  Rcvd
     OPEN              1     1
     UPDATE           12  3456
