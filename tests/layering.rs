@@ -77,7 +77,7 @@ const ROUTING: &str = "net delta metrics model config firewall reconcile bgp::wi
                        bgp::rib bgp::policy bgp::speaker bfd kernel::rtnl kernel::fou kernel::ipset \
                        kernel::iptables kernel::sysctl";
 const APP: &str = "net delta metrics model config firewall watch reconcile proxy netpol routing http \
-                   cli control bfd bgp::speaker kernel::ipvs kernel::nflog kernel::rtnl";
+                   cli control bfd bgp::fsm bgp::rib bgp::speaker kernel::ipvs kernel::nflog kernel::rtnl";
 
 /// Edges within one layer; everything else goes downwards.
 const WITHIN_A_LAYER: &[(&str, &str)] = &[

@@ -1,5 +1,6 @@
 //! `kube-router cleanup`: removes what is ours, without a cluster and without a daemon.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use super::daemon::settings;
@@ -10,7 +11,7 @@ use crate::model::NodeFacts;
 use crate::net::ByFamily;
 use crate::netpol::{self, Netpol};
 use crate::proxy::{HostKernel, Proxy};
-use crate::reconcile::with_causes;
+use crate::reconcile::{Failure, ObserveError, Report, with_causes};
 use crate::routing::{self, Routing};
 use crate::watch::{Host, NodeObject, node_facts};
 
@@ -32,79 +33,83 @@ pub fn cleanup(
             return Ok(Exit::BadConfig);
         }
     };
+    let mut told = Told {
+        out,
+        err,
+        exit: Exit::Success,
+    };
     // Before the proxy's sets, which rules of policies read.
     let (steps, faults) = Netpol::cleanup(&mut netpol::HostKernel::new(), args.dry_run);
-    for step in steps {
-        writeln!(out, "{step}")?;
-    }
+    told.steps(steps)?;
     for (kind, fault) in &faults {
-        writeln!(
-            err,
-            "kube-router: {}: {}",
-            kind.name(),
-            with_causes(&**fault)
-        )?;
+        told.fault(format_args!("{}: {}", kind.name(), with_causes(&**fault)))?;
     }
+    let facts = match facts(&config) {
+        Ok(facts) => facts,
+        Err(reason) => {
+            told.fault(format_args!("{reason}"))?;
+            return Ok(told.exit);
+        }
+    };
     // Rules of pods, before the sets that they read.
-    let removed = routing::HostKernel::open(None)
-        .map_err(|error| with_causes(&error))
-        .and_then(|kernel| {
+    match routing::HostKernel::open(None) {
+        Ok(kernel) => {
             let mut routing = Routing::new(kernel, routing::Lost::default());
             let settings = routing::Settings::new(&config);
-            let removed = routing.cleanup(&settings, &facts(&config)?, args.dry_run);
-            removed.map_err(|error| with_causes(&error))
-        });
-    let mut failed = !faults.is_empty();
-    match removed {
-        Ok((steps, report)) => {
-            for step in steps {
-                writeln!(out, "{step}")?;
-            }
-            for failure in &report.failures {
-                let reason = with_causes(&*failure.reason);
-                writeln!(err, "kube-router: {}: {reason}", failure.change)?;
-            }
-            failed |= !report.failures.is_empty();
+            told.removed(routing.cleanup(&settings, &facts, args.dry_run))?;
         }
-        Err(reason) => {
-            writeln!(err, "kube-router: {reason}")?;
-            failed = true;
-        }
+        Err(error) => told.fault(format_args!("{}", with_causes(&error)))?,
     }
-    let kernel = match HostKernel::open() {
-        Ok(kernel) => kernel,
+    match HostKernel::open() {
+        Ok(kernel) => {
+            let removed = Proxy::new(kernel).cleanup(&settings(&config), &facts, args.dry_run);
+            told.removed(removed)?;
+        }
         Err(error) => {
-            writeln!(err, "kube-router: {}", with_causes(&error))?;
-            return Ok(exit_for(&error));
+            told.fault(format_args!("{}", with_causes(&error)))?;
+            told.exit = exit_for(&error);
         }
-    };
-    let removed = facts(&config).and_then(|facts| {
-        let removed = Proxy::new(kernel).cleanup(&settings(&config), &facts, args.dry_run);
-        removed.map_err(|error| with_causes(&error))
-    });
-    let (steps, report) = match removed {
-        Ok(removed) => removed,
-        Err(reason) => {
-            writeln!(err, "kube-router: {reason}")?;
-            return Ok(Exit::Failure);
+    }
+    Ok(told.exit)
+}
+
+/// What was done goes one way, what was not the other.
+struct Told<'a> {
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    exit: Exit,
+}
+
+// === impl Told ===
+
+impl Told<'_> {
+    fn steps(&mut self, steps: Vec<String>) -> io::Result<()> {
+        for step in steps {
+            writeln!(self.out, "{step}")?;
         }
-    };
-    for step in steps {
-        writeln!(out, "{step}")?;
+        Ok(())
     }
-    for failure in &report.failures {
-        writeln!(
-            err,
-            "kube-router: {}: {}",
-            failure.change,
-            with_causes(&*failure.reason)
-        )?;
+
+    fn fault(&mut self, fault: fmt::Arguments<'_>) -> io::Result<()> {
+        self.exit = Exit::Failure;
+        writeln!(self.err, "kube-router: {fault}")
     }
-    Ok(if report.failures.is_empty() && !failed {
-        Exit::Success
-    } else {
-        Exit::Failure
-    })
+
+    fn removed<C: fmt::Display>(
+        &mut self,
+        removed: Result<(Vec<String>, Report<C>), ObserveError>,
+    ) -> io::Result<()> {
+        match removed {
+            Err(error) => self.fault(format_args!("{}", with_causes(&error))),
+            Ok((steps, report)) => {
+                self.steps(steps)?;
+                for Failure { change, reason } in &report.failures {
+                    self.fault(format_args!("{change}: {}", with_causes(&**reason)))?;
+                }
+                Ok(())
+            }
+        }
+    }
 }
 
 /// This host's addresses: on them NodePorts are recognised.

@@ -1,7 +1,7 @@
 //! The life of a running daemon: feeds inputs to the controllers, answers signals, keeps systemd
 //! informed, and ends in order.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,11 +12,13 @@ use tracing::{error, info, warn};
 
 use super::notes::Notes;
 use super::slots::Slots;
+use super::speaker::Speaker;
 use super::systemd::{Dialogue, Word};
 use crate::config::{Config, LogLevel};
 use crate::model::{NodeFacts, Note, Service, Snapshot};
 use crate::proxy::Settings;
 use crate::reconcile::{Ended, HealthBoard};
+use crate::routing::Learned;
 use crate::watch::Lost;
 
 /// How long a controller may take to finish the pass it is in.
@@ -53,6 +55,8 @@ pub(super) struct Feeds {
     pub(super) node_fault: watch::Receiver<Option<String>>,
     /// What may have been taken from us.
     pub(super) lost: mpsc::Receiver<Lost>,
+    /// What BGP has learned; `None` where it is not spoken.
+    pub(super) learned: Option<watch::Receiver<Learned>>,
 }
 
 /// Everything between the edges.
@@ -66,6 +70,7 @@ pub(super) struct Daemon<Load, SetLevel, Say> {
     pub(super) say: Say,
     pub(super) board: Arc<HealthBoard>,
     pub(super) slots: Slots,
+    pub(super) speaker: Option<Speaker>,
     pub(super) feeds: Feeds,
     pub(super) signals: mpsc::Receiver<Signal>,
     pub(super) ended: mpsc::Receiver<Ended>,
@@ -84,6 +89,7 @@ enum Wake {
     Signal(Signal),
     Ended(Option<Ended>),
     Input,
+    Learned,
     Fault,
     Lost(Lost),
     Tick,
@@ -115,6 +121,7 @@ where
                 Wake::Ended(None) => return End::Lost("the controllers"),
                 Wake::Over(what) => return End::Lost(what),
                 Wake::Input => self.feed(),
+                Wake::Learned => self.feed_routing(),
                 Wake::Fault => self.note_faults(),
                 Wake::Lost(lost) => self.look_after(lost),
                 Wake::Tick => {
@@ -136,6 +143,7 @@ where
             lost = feeds.lost.recv() => lost.map_or(Wake::Over("the node's watch"), Wake::Lost),
             wake = changed(feeds.cluster_fault.changed(), Wake::Fault, "the cluster's watch") => wake,
             wake = changed(feeds.node_notes.changed(), Wake::Input, "the node's watch") => wake,
+            wake = learned(&mut feeds.learned) => wake,
             () = sleep_until(tick.into()) => Wake::Tick,
         }
     }
@@ -151,7 +159,17 @@ where
             made_up,
         );
         if let (Some(snapshot), Some(facts)) = (snapshot, facts) {
-            self.slots.put(&snapshot, &facts);
+            self.slots.put(&snapshot, &facts, self.feeds.learned());
+        }
+    }
+
+    /// Hands what has been learned to who routes by it.
+    fn feed_routing(&mut self) {
+        let snapshot = self.feeds.snapshot.borrow().clone();
+        let facts = self.feeds.facts.borrow().clone();
+        let learned = self.feeds.learned();
+        if let (Some(snapshot), Some(facts), Some(learned)) = (snapshot, facts, learned) {
+            self.slots.put_routing(&snapshot, &facts, learned);
         }
     }
 
@@ -274,7 +292,27 @@ where
         if timeout(FAREWELL, all_ended).await.is_err() {
             warn!("a pass did not end in time and is left where it is");
         }
+        if let Some(speaker) = &self.speaker {
+            speaker.stop(self.config.bgp.graceful_restart).await;
+        }
         End::Stopped
+    }
+}
+
+// === impl Feeds ===
+
+impl Feeds {
+    fn learned(&mut self) -> Option<Learned> {
+        let learned = self.learned.as_mut()?;
+        Some(learned.borrow_and_update().clone())
+    }
+}
+
+/// Without BGP there is nothing to wait for.
+async fn learned(feed: &mut Option<watch::Receiver<Learned>>) -> Wake {
+    match feed {
+        Some(feed) => changed(feed.changed(), Wake::Learned, "the BGP speaker").await,
+        None => pending().await,
     }
 }
 

@@ -8,6 +8,7 @@
 //!  http    ◄─ /healthz /readyz /metrics ◄─────────────────────────┘
 //! ```
 
+mod bgp_metrics;
 mod cleanup;
 mod control;
 mod daemon;
@@ -21,6 +22,7 @@ mod privileges;
 mod run;
 mod scrape;
 mod slots;
+mod speaker;
 mod systemd;
 
 #[cfg(test)]

@@ -12,10 +12,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info};
 
+use super::bgp_metrics::{self, Peers};
 use super::daemon::{Daemon, End, Feeds, Signal, now};
 use super::log::Log;
 use super::notes::Notes;
 use super::slots::Slots;
+use super::speaker::Speaker;
 use super::systemd::{self, Dialogue};
 use super::{control, drops, policy_metrics, privileges, scrape};
 use crate::cli::{Exit, RunArgs};
@@ -29,6 +31,7 @@ use crate::proxy::{HostKernel, Input, OpenError, Proxy};
 use crate::reconcile::{
     Ended, HealthBoard, HealthLimits, PartHealth, Slot, Supervision, spawn, with_causes,
 };
+use crate::routing::{self, Lost, Routing, Speech};
 use crate::watch::Cluster;
 
 /// Without a watchdog of systemd's: how long a pass may take before it counts as hung.
@@ -55,7 +58,7 @@ pub fn run(
         }
     };
     // First of all: every thread that is started later, the log's own too, has only what is left.
-    if let Err(error) = privileges::drop() {
+    if let Err(error) = privileges::drop(config.routing.enabled) {
         writeln!(err, "kube-router: {}", with_causes(&error))?;
         return Ok(Exit::Failure);
     }
@@ -152,6 +155,10 @@ async fn serve(config: Config, sources: Sources, log: &Arc<Log>) -> Result<End, 
     });
     let listeners = Listeners::open(&config).await?;
     let cluster = Cluster::start(&config, &name)?;
+    let speaker = match config.routing.enabled {
+        true => Some(Speaker::start(&config.bgp, &board)?),
+        false => None,
+    };
     let feeds = Feeds {
         snapshot: cluster.snapshot.clone(),
         facts: cluster.facts.clone(),
@@ -159,6 +166,7 @@ async fn serve(config: Config, sources: Sources, log: &Arc<Log>) -> Result<End, 
         cluster_fault: cluster.cluster_fault.clone(),
         node_fault: cluster.node_fault.clone(),
         lost: cluster.lost,
+        learned: speaker.as_ref().map(|speaker| speaker.learned.clone()),
     };
     let slots = Slots::new(&config);
     let (ended, all_ended) = mpsc::channel(1);
@@ -172,8 +180,13 @@ async fn serve(config: Config, sources: Sources, log: &Arc<Log>) -> Result<End, 
             drops::spawn(cluster.snapshot.clone())?;
         }
     }
+    if let (Some(fed), Some(speaker)) = (&slots.routing, &speaker) {
+        start_routing(&fed.slot, speaker, &board, &registry, ended.clone())?;
+    }
     listeners.serve(&config, &board, &registry);
-    control::serve(config.control.socket.as_deref(), None, None).await?;
+    let asked = speaker.as_ref().map(|speaker| speaker.handle.clone());
+    let watched = speaker.as_ref().map(|speaker| speaker.bfd.clone());
+    control::serve(config.control.socket.as_deref(), asked, watched).await?;
     let daemon = Daemon {
         config,
         load: move || load(&sources),
@@ -181,6 +194,7 @@ async fn serve(config: Config, sources: Sources, log: &Arc<Log>) -> Result<End, 
         say: systemd::say,
         board,
         slots,
+        speaker,
         feeds,
         signals,
         ended: all_ended,
@@ -252,6 +266,46 @@ fn start_netpol(
         move || Ok(Netpol::new(netpol::HostKernel::new()).counting(Arc::clone(&standing))),
         move || slot.inbox(),
         |input: &netpol::Input| input.settings.sync_period,
+        Supervision {
+            health: part,
+            metrics,
+        },
+        move |end| drop(ended.blocking_send(end)),
+    )?;
+    Ok(())
+}
+
+fn start_routing(
+    slot: &Slot<routing::Input>,
+    speaker: &Speaker,
+    board: &HealthBoard,
+    registry: &Registry,
+    ended: mpsc::Sender<Ended>,
+) -> io::Result<()> {
+    let part = board.part("routing", now());
+    let metrics = Arc::new(ControllerMetrics::new("routing"));
+    registry.add_controller(Arc::clone(&metrics), ages(part.clone()));
+    let (passes, peers) = (Arc::clone(&metrics), Peers::follow(speaker.handle.clone()));
+    registry.add(move |text| {
+        bgp_metrics::encode_passes(text, &passes);
+        peers.encode(text);
+    });
+    let (slot, lost) = (slot.clone(), Lost::default());
+    let (handle, bfd, told) = (speaker.handle.clone(), speaker.bfd.clone(), Arc::default());
+    routing::follow(slot.clone(), lost.clone())?;
+    spawn(
+        move || {
+            let speech = Speech {
+                speaker: handle.clone(),
+                bfd: bfd.clone(),
+                told: Arc::clone(&told),
+            };
+            let kernel = routing::HostKernel::open(Some(speech))?;
+            lost.leave_out(kernel.port()?);
+            Ok(Routing::new(kernel, lost.clone()))
+        },
+        move || slot.inbox(),
+        |input: &routing::Input| input.settings.sync_period,
         Supervision {
             health: part,
             metrics,

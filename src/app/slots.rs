@@ -6,6 +6,7 @@ use super::daemon::settings;
 use crate::config::Config;
 use crate::model::{NodeFacts, Snapshot};
 use crate::reconcile::Slot;
+use crate::routing::{self, BgpSettings, Learned};
 use crate::{netpol, proxy};
 
 /// A controller's slot and what it is told of the configuration.
@@ -16,10 +17,13 @@ pub(super) struct Fed<I, S> {
 }
 
 /// The controllers of this node; `None` is switched off.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Slots {
     pub(super) proxy: Option<Fed<proxy::Input, proxy::Settings>>,
     pub(super) netpol: Option<Fed<netpol::Input, netpol::Settings>>,
+    pub(super) routing: Option<Fed<routing::Input, routing::Settings>>,
+    /// What of the configuration BGP's plan needs.
+    pub(super) bgp: Arc<BgpSettings>,
 }
 
 // === impl Slots ===
@@ -36,17 +40,32 @@ impl Slots {
                 slot: Slot::new(),
                 settings: Arc::new(policy_settings(config)),
             }),
+            routing: config.routing.enabled.then(|| Fed {
+                slot: Slot::new(),
+                settings: Arc::new(routing::Settings::new(config)),
+            }),
+            bgp: Arc::new(bgp_settings(config)),
         }
     }
 
     /// How many controllers there are.
     pub(super) fn len(&self) -> usize {
-        usize::from(self.proxy.is_some()) + usize::from(self.netpol.is_some())
+        let all = [
+            self.proxy.is_some(),
+            self.netpol.is_some(),
+            self.routing.is_some(),
+        ];
+        all.into_iter().filter(|is_there| *is_there).count()
     }
 
     /// Hands the newest of everything to those that it is enough for: without pods and policies
     /// nothing of network policy is planned, and what the kernel holds stays.
-    pub(super) fn put(&self, snapshot: &Arc<Snapshot>, facts: &Arc<NodeFacts>) {
+    pub(super) fn put(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        facts: &Arc<NodeFacts>,
+        learned: Option<Learned>,
+    ) {
         if let Some(fed) = &self.proxy {
             fed.slot.put(proxy::Input {
                 snapshot: Arc::clone(snapshot),
@@ -61,6 +80,27 @@ impl Slots {
                 settings: Arc::clone(&fed.settings),
             });
         }
+        if let Some(learned) = learned {
+            self.put_routing(snapshot, facts, learned);
+        }
+    }
+
+    /// What has been learned is routing's business alone.
+    pub(super) fn put_routing(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        facts: &Arc<NodeFacts>,
+        learned: Learned,
+    ) {
+        if let Some(fed) = &self.routing {
+            fed.slot.put(routing::Input {
+                snapshot: Arc::clone(snapshot),
+                facts: Arc::clone(facts),
+                settings: Arc::clone(&fed.settings),
+                bgp: Some(Arc::clone(&self.bgp)),
+                learned,
+            });
+        }
     }
 
     /// Takes over another configuration; whether it means anything to one of them.
@@ -72,6 +112,10 @@ impl Slots {
         if let Some(fed) = &mut self.netpol {
             changed |= replace(&mut fed.settings, policy_settings(config));
         }
+        if let Some(fed) = &mut self.routing {
+            changed |= replace(&mut fed.settings, routing::Settings::new(config));
+            changed |= replace(&mut self.bgp, bgp_settings(config));
+        }
         changed
     }
 
@@ -80,6 +124,9 @@ impl Slots {
             fed.slot.stop();
         }
         if let Some(fed) = &self.netpol {
+            fed.slot.stop();
+        }
+        if let Some(fed) = &self.routing {
             fed.slot.stop();
         }
     }
@@ -102,5 +149,13 @@ pub(super) fn policy_settings(config: &Config) -> netpol::Settings {
         backend: config.netpol.backend,
         established: config.netpol.established,
         sync_period: config.netpol.sync_period,
+    }
+}
+
+/// What of the configuration BGP's plan needs.
+fn bgp_settings(config: &Config) -> BgpSettings {
+    BgpSettings {
+        bgp: config.bgp.clone(),
+        cluster: config.cluster.clone(),
     }
 }

@@ -35,7 +35,7 @@ mod tests;
 
 pub use config::{MULTIHOP_PORT, Reach, SINGLE_HOP_PORT, SessionConfig, SessionKey, Timers};
 pub use error::{Error, Malformed, Refusal};
-pub use io::Handle;
+pub use io::{Event, Handle, spawn};
 pub use session::{Session, Transition};
 pub use status::Status;
 pub use table::{Arrival, Table};

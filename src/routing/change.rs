@@ -216,6 +216,8 @@ fn written(plan: &Plan, seen: &Observed, patience: Patience) -> Option<Change> {
 
 fn told(plan: &Plan, seen: &Observed) -> Option<Change> {
     let bgp = plan.bgp.as_ref()?;
+    // Where no BGP can be spoken any more what was said holds: a broken annotation ends no session.
+    bgp.speaker.as_ref()?;
     let is_told = seen
         .bgp
         .as_ref()

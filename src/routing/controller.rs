@@ -130,15 +130,16 @@ impl<K: Kernel> Routing<K> {
         }
     }
 
-    /// Whether pods may come: there is a route to somewhere, or it is known that there is none.
+    /// Whether pods may come: somebody has told a route, even one that the fabric sees to, or it is
+    /// known that there is none.
     fn is_ready(&self) -> bool {
         let is_known = |family| {
             let facts = self.plan.input().map(|input| &input.facts);
             *self.learned.get(family) || facts.is_none_or(|facts| !facts.has(family))
         };
-        self.plan.host.is_alone
-            || self.plan.learned_count() > 0
-            || Family::ALL.into_iter().all(is_known)
+        let input = self.plan.input();
+        let has_learned = input.is_some_and(|input| !input.learned.best.is_empty());
+        self.plan.host.is_alone || has_learned || Family::ALL.into_iter().all(is_known)
     }
 
     /// After a pass: what is as planned needs no further look.

@@ -120,6 +120,16 @@ fn leak(key: &str) -> &'static str {
     Box::leak(key.to_owned().into_boxed_str())
 }
 
+fn only_proxy(slot: Slot<Input>, config: &Config) -> Slots {
+    let settings = Arc::new(settings(config));
+    Slots {
+        proxy: Some(Fed { slot, settings }),
+        netpol: None,
+        routing: None,
+        bgp: Slots::new(config).bgp,
+    }
+}
+
 fn lab(panics: bool) -> Lab {
     let (snapshot, snapshots) = watch::channel(None);
     let (facts, facts_seen) = watch::channel(None);
@@ -154,11 +164,7 @@ fn lab(panics: bool) -> Lab {
     let period = |input: &Input| input.settings.proxy.sync_period;
     spawn(make, move || inboxes.inbox(), period, shared, tell).unwrap();
     let (running, next) = (config(""), Arc::new(Mutex::new(Ok(config("")))));
-    let settings = Arc::new(settings(&running));
-    let slots = Slots {
-        proxy: Some(Fed { slot, settings }),
-        netpol: None,
-    };
+    let slots = only_proxy(slot, &running);
     let load = Arc::clone(&next);
     let daemon = Daemon {
         config: running,
@@ -167,6 +173,7 @@ fn lab(panics: bool) -> Lab {
         say: move |words: &[Word]| words.iter().for_each(|word| drop(say.send(word.clone()))),
         board: Arc::clone(&board),
         slots,
+        speaker: None,
         feeds: Feeds {
             snapshot: snapshots,
             facts: facts_seen,
@@ -174,6 +181,7 @@ fn lab(panics: bool) -> Lab {
             node_notes,
             node_fault: node_faults,
             lost: losses,
+            learned: None,
         },
         signals: signals_seen,
         ended: all_ended,

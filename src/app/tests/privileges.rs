@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use crate::app::privileges;
 
 const NET_ADMIN_AND_NET_RAW: u64 = 1 << 12 | 1 << 13;
+const NET_BIND_SERVICE: u64 = 1 << 10;
 
 /// Name and the five sets (`Cap…` lines) of a thread of this process.
 fn status(thread: i32) -> (String, BTreeMap<String, u64>) {
@@ -46,7 +47,7 @@ fn every_thread_of_the_daemon_has_two_capabilities_and_no_more() {
     let tests = std::thread::Builder::new().name("kr-main".into());
     let main = tests.spawn(|| {
         let before = status(thread_id()).1;
-        match privileges::drop() {
+        match privileges::drop(false) {
             Ok(()) => {}
             Err(error) if before["CapPrm"] & NET_ADMIN_AND_NET_RAW != NET_ADMIN_AND_NET_RAW => {
                 assert!(
@@ -109,9 +110,28 @@ fn every_thread_of_the_daemon_has_two_capabilities_and_no_more() {
         }
         drop(release);
         let _ = handle.join().unwrap();
-        assert!(privileges::drop().is_ok(), "a second time changes nothing");
+        assert!(
+            privileges::drop(false).is_ok(),
+            "a second time changes nothing"
+        );
     });
     main.unwrap().join().unwrap();
+}
+
+#[test]
+fn who_speaks_bgp_keeps_what_its_port_needs() {
+    let thread = std::thread::spawn(|| {
+        let before = status(thread_id()).1["CapPrm"];
+        if before & NET_ADMIN_AND_NET_RAW != NET_ADMIN_AND_NET_RAW {
+            assert!(std::env::var_os("KUBE_ROUTER_REQUIRE_NETNS").is_none());
+            eprintln!("NOT TESTED, needs root");
+            return;
+        }
+        privileges::drop(true).unwrap();
+        let wanted = NET_ADMIN_AND_NET_RAW | NET_BIND_SERVICE;
+        assert_eq!(status(thread_id()).1["CapEff"], before & wanted);
+    });
+    thread.join().unwrap();
 }
 
 fn thread_id() -> i32 {

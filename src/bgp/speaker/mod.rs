@@ -39,6 +39,6 @@ pub use connection::UNWRITTEN_LIMIT;
 pub use desired::{Desired, ListenRange, Originated, PeerDesired, PeerKey, Transport, Ttl};
 pub use explain::{Explanation, PathExplanation, Telling};
 pub use input::{ConnectionKey, Input, Note, Output, Refusal};
-pub use io::Handle;
+pub use io::{Handle, ListenError, Listeners, Notes, Options, spawn};
 pub use look::{RibEntry, RibTable};
 pub use status::{NeighborStatus, RibInEntry, RibOutEntry, SpeakerStatus};

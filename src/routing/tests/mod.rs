@@ -1,6 +1,7 @@
 mod fake;
 mod order;
 mod restart;
+mod speech;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -185,4 +185,4 @@ fn reachable<'a>(node: &'a Node, facts: &'a NodeFacts) -> impl Iterator<Item = I
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::routing) mod tests;

@@ -36,7 +36,7 @@ fn prefix(text: &str) -> Prefix {
 }
 
 /// The settings of a file's text.
-fn settings(text: &str) -> BgpSettings {
+pub(in crate::routing) fn settings(text: &str) -> BgpSettings {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("config.toml");
     let both = "node.enable_ipv6 = true\ncluster.strict_external_ip_validation = false\n";
