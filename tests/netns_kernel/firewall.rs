@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use kube_router::firewall::{
     Action, Backend, Chain, Change, ConnectionState, Direction, Dispatch, IcmpType, Jump, Match,
@@ -281,6 +283,19 @@ fn nothing_to_do(backend: &mut dyn Backend, wanted: &Wanted, when: &str) -> Seen
     seen
 }
 
+/// A program that another test starts at this moment has our socket, too, until it begins to run;
+/// the table is ours so long.
+fn wait_for_release(backend: &mut dyn Backend, wanted: &Wanted) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while let Err(fault) = backend.observe(wanted) {
+        let is_held = fault
+            .to_string()
+            .contains("belongs to another running process");
+        assert!(is_held && Instant::now() < end, "{fault}");
+        thread::yield_now();
+    }
+}
+
 fn on_both(test: impl Fn(&'static str) + Send + Sync + Copy + 'static) {
     for kind in ["nftables", "iptables"] {
         in_namespace(move || test(kind));
@@ -307,6 +322,7 @@ fn an_empty_kernel_is_filled_changed_adopted_and_emptied() {
         assert!(!backend.is_meddled_with(), "{kind}: nobody else was there");
         drop(backend);
         let mut next = open(kind);
+        wait_for_release(&mut *next, &wanted);
         nothing_to_do(&mut *next, &wanted, "the next process");
         let mut later = seen;
         wanted.targets.set(

@@ -19,7 +19,7 @@ use crate::policy_cluster::{Cluster, block, labels, pod, policy, rule, same_name
 use crate::stage::{
     BANK, DB, FAR, HERE, Line, OUT, SCTP, TCP, UDP, UNKNOWN, WEB, app, cluster, no, on_both, yes,
 };
-use crate::stream::{Tally, under_probes};
+use crate::stream::{Tally, under_paced_probes, under_probes};
 
 /// What [`variant`] never changes.
 pub(crate) fn lines() -> Vec<Line> {
@@ -107,8 +107,11 @@ fn changes_of_everything_else_leave_what_stays_allowed_and_denied() {
             NetpolBackend::Nftables => 240,
             _ => 60,
         };
-        let ((), tally) = under_probes(stage.lab, &lines(), || {
+        let ((), tally) = under_paced_probes(stage.lab, &lines(), |pace| {
             for number in 1..=number {
+                if number % 4 == 0 {
+                    pace.round();
+                }
                 stage.driver.bring(&variant(number));
             }
         });
@@ -123,8 +126,9 @@ fn backends_take_turns_without_a_gap_and_without_leftovers() {
     in_lab(Joint::Routed, |lab| {
         let mut driver = Driver::new(NetpolBackend::Nftables);
         driver.bring(&variant(0));
-        let ((), tally) = under_probes(lab, &lines(), || {
+        let ((), tally) = under_paced_probes(lab, &lines(), |pace| {
             for number in 1..=20 {
+                pace.round();
                 let backend = match number % 2 {
                     0 => NetpolBackend::Nftables,
                     _ => NetpolBackend::Iptables,
@@ -177,8 +181,11 @@ fn a_new_pod_is_never_open_between_default_deny_and_its_policy() {
             NetpolBackend::Nftables => 400,
             _ => 40,
         };
-        let ((), tally) = under_probes(lab, &lines, || {
-            for _ in 0..times {
+        let ((), tally) = under_paced_probes(lab, &lines, |pace| {
+            for time in 0..times {
+                if time % 4 == 0 {
+                    pace.round();
+                }
                 stage
                     .cluster
                     .pods
@@ -394,9 +401,10 @@ fn a_refused_chain_closes_its_pods_and_holds_back_nobody_else() {
         elsewhere.update(&next.input());
         let name = ObjectName::new("shop", "web");
         let chain = elsewhere.isolation(&name, Flow::Ingress).unwrap().0;
-        let ((), tally) = under_probes(stage.lab, &lines(), || {
+        let ((), tally) = under_paced_probes(stage.lab, &lines(), |pace| {
             *refused.lock().unwrap() = Some(chain);
             for _ in 0..40 {
+                pace.round();
                 let report = driver.pass(&next);
                 assert!(!report.failures.is_empty());
                 let wrong = stage.wrong(&[

@@ -1,8 +1,8 @@
 //! New connections as fast as they go, while something happens to the rules.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::lab::Lab;
 use crate::probe::{Fate, Probe};
@@ -37,10 +37,39 @@ impl Tally {
     }
 }
 
+/// How far the stream is: on a busy host it would see little of what is done without a pause.
+#[derive(Debug, Default)]
+pub(crate) struct Pace(AtomicUsize);
+
+// === impl Pace ===
+
+impl Pace {
+    /// Waits until every line was asked once more.
+    pub(crate) fn round(&self) {
+        let (before, end) = (
+            self.0.load(Ordering::Relaxed),
+            Instant::now() + Duration::from_secs(60),
+        );
+        while self.0.load(Ordering::Relaxed) == before {
+            assert!(Instant::now() < end, "the stream does not get on");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
 /// Does `act` under a stream of probes.
 pub(crate) fn under_probes<R>(lab: &Lab, lines: &[Line], act: impl FnOnce() -> R) -> (R, Tally) {
+    under_paced_probes(lab, lines, |_| act())
+}
+
+/// Does `act` under a stream of probes that it can wait for.
+pub(crate) fn under_paced_probes<R>(
+    lab: &Lab,
+    lines: &[Line],
+    act: impl FnOnce(&Pace) -> R,
+) -> (R, Tally) {
     let probes = probes(lines);
-    let is_over = AtomicBool::new(false);
+    let (is_over, pace) = (AtomicBool::new(false), Pace::default());
     thread::scope(|scope| {
         let stream = scope.spawn(|| {
             let mut tally = Tally::default();
@@ -49,6 +78,7 @@ pub(crate) fn under_probes<R>(lab: &Lab, lines: &[Line], act: impl FnOnce() -> R
                 let begin = Instant::now();
                 let fates = lab.probe(&all);
                 tally.tried += fates.len();
+                pace.0.fetch_add(1, Ordering::Relaxed);
                 for ((probe, allowed), fate) in probes.iter().zip(fates) {
                     let expected = if *allowed {
                         Fate::Answered
@@ -66,7 +96,7 @@ pub(crate) fn under_probes<R>(lab: &Lab, lines: &[Line], act: impl FnOnce() -> R
             tally
         });
         let guard = Over(&is_over);
-        let done = act();
+        let done = act(&pace);
         drop(guard);
         (done, stream.join().unwrap())
     })

@@ -16,7 +16,7 @@ use crate::faults::{Picky, lines, variant};
 use crate::lab::Joint;
 use crate::namespaces::feed;
 use crate::stage::{DB, HERE, OUT, TCP, UDP, WEB, no, on_both, yes};
-use crate::stream::under_probes;
+use crate::stream::under_paced_probes;
 
 /// Nobody reaches `shop/db`; beside that what is not upstream's.
 const LEFT: &str = r#"
@@ -81,8 +81,9 @@ fn upstreams_tables_go_when_our_rules_stand_and_nothing_opens() {
         assert!(wrong.is_empty(), "upstream's rules: {wrong:#?}");
         let shut = [no(OUT, DB, TCP, 80), no(OUT, DB, UDP, 53)];
         let backend = stage.backend;
-        let ((), tally) = under_probes(stage.lab, &shut, || {
+        let ((), tally) = under_paced_probes(stage.lab, &shut, |pace| {
             for number in 0..10 {
+                pace.round();
                 stage.driver.bring(&variant(number));
                 assert_eq!(are_left(), [false; 2]);
                 stage.driver.audit();
