@@ -50,15 +50,18 @@ node_manifest() { # node_manifest K [ANNOTATION...]: a Node with two pod ranges
 	mv "$manifests/.n$k" "$manifests/n$k.yaml"
 }
 
+# Whether the Services' proxy and network policy run beside routing.
+services=false
+
 route_config() { # route_config K; keys of [routing] on standard input up to an empty line, then more
 	local k=$1 s=$(($1 < 3 ? 1 : 2)) keys="" line
 	while read -r line && [[ $line ]]; do keys+=$line$'\n'; done
 	{
 		cat <<-X
 			[proxy]
-			enabled = false
+			enabled = $services
 			[netpol]
-			enabled = false
+			enabled = $services
 			[control]
 			socket = "/run/lab/n$k/control.sock"
 			[routing]
@@ -113,6 +116,49 @@ frr_stop() {
 }
 
 frr_says() { vtysh --vty_socket $frr -d bgpd -c "$*"; } # frr_says COMMAND
+
+service_manifest() { # service_manifest POLICY K...: a Service with a pod on each of these nodes
+	local policy=$1 k
+	shift
+	{
+		cat <<-X
+			apiVersion: v1
+			kind: Service
+			metadata: {name: web, namespace: shop}
+			spec:
+			  selector: {app: web}
+			  clusterIP: 10.96.0.80
+			  clusterIPs: [10.96.0.80, "fd96::80"]
+			  ipFamilies: [IPv4, IPv6]
+			  ipFamilyPolicy: RequireDualStack
+			  externalIPs: [203.0.113.80, "2001:db8:1::80"]
+			  type: NodePort
+			  externalTrafficPolicy: $policy
+			  ports: [{name: http, port: 80, targetPort: 8080, nodePort: 30080, protocol: TCP}]
+		X
+		slice v4 IPv4 "10.244.%s.11" "$@"
+		slice v6 IPv6 "fd02:%s::11" "$@"
+	} >"$manifests/.web"
+	mv "$manifests/.web" "$manifests/web.yaml"
+}
+
+slice() { # slice NAME TYPE PATTERN K...
+	local name=$1 type=$2 pattern=$3 k
+	shift 3
+	cat <<-X
+		---
+		apiVersion: discovery.k8s.io/v1
+		kind: EndpointSlice
+		metadata: {name: web-$name, namespace: shop, labels: {kubernetes.io/service-name: web}}
+		addressType: $type
+		ports: [{name: http, port: 8080, protocol: TCP}]
+		endpoints:
+	X
+	for k; do
+		# shellcheck disable=SC2059 # the pattern is ours
+		printf -- "- {addresses: [\"$pattern\"], conditions: {ready: true}, nodeName: n$k}\n" "$k"
+	done
+}
 
 route_pods() { # route_pods K...: a pod pK on each node, by the CNI file that the daemon wrote
 	local k

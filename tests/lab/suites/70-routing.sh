@@ -183,6 +183,36 @@ all_reach
 for k in 1 2 3; do node_manifest $k; done
 becomes 60 "the mesh again" "10.1.1.1 10.1.1.254 10.1.2.3" mesh_of n2
 
+stage "Services: announced to the router, served by every node, policies beside"
+stop_all
+services=true
+service_manifest Cluster 2 3
+for k in 1 2 3; do
+	route_config $k <<-X
+
+		[bgp]
+		graceful_restart = true
+		advertise_external_ip = true
+	X
+done
+start_all
+ways() { ip -n fabric -"$1" route show "$2" proto bgp | grep -o 'via [^ ]*' | sort | paste -sd' '; }
+becomes 60 "the router has three ways" "via 10.1.1.1 via 10.1.1.2 via 10.1.2.3" ways 4 203.0.113.80
+becomes 60 "the same, IPv6" "via fd01:1::1 via fd01:1::2 via fd01:2::3" ways 6 2001:db8:1::80
+becomes 20 "a client outside is served" "1x p?*" ask ext 203.0.113.80 80
+ok "no answer is missing" sh -c "! ip netns exec ext bash $LAB_IN/ask.sh -n 12 203.0.113.80 80 | grep -vq 'x p[23] '"
+ok "nor by IPv6" sh -c "! ip netns exec ext bash $LAB_IN/ask.sh -n 12 2001:db8:1::80 80 | grep -vq 'x p[23] '"
+ok "a pod by the ClusterIP" sh -c "! ip netns exec p1 bash $LAB_IN/ask.sh -n 6 10.96.0.80 80 | grep -vq 'x p[23] '"
+ok "the same, IPv6" sh -c "! ip netns exec p1 bash $LAB_IN/ask.sh -n 6 fd96::80 80 | grep -vq 'x p[23] '"
+service_manifest Local 3
+becomes 30 "policy Local: only the node with an endpoint says it" "via 10.1.2.3" ways 4 203.0.113.80
+becomes 30 "the same, IPv6" "via fd01:2::3" ways 6 2001:db8:1::80
+becomes 20 "the pod sees the client" "1x p3 10.1.2.100 10.244.3.11" ask ext 203.0.113.80 80
+rm $manifests/web.yaml
+becomes 30 "a Service that goes is withdrawn" "" ways 4 203.0.113.80
+all_reach
+no_failures
+
 stage "words of the tools"
 is "bgp neighbors" "*10.1.1.254 *64600*3 neighbors" "$("$KR" bgp neighbors --socket /run/lab/n1/control.sock | paste -sd' ')"
 ok "bgp rib" "$KR" bgp rib --socket /run/lab/n1/control.sock
@@ -191,10 +221,11 @@ is "FRR sees our attributes" "64512 * IGP*" "$(frr_says show ip bgp 10.244.1.0/2
 
 stage "what is missing is said, and all else goes on"
 stop_all
-ns n2 python3 -c 'import socket,time; s=socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("10.1.1.2",179)); s.listen(); time.sleep(600)' &
+ip netns exec n2 python3 -c 'import socket,time; s=socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("10.1.1.2",179)); s.listen(); time.sleep(600)' &
 squatter=$!
 modprobe -r fou6 fou
 printf 'install fou /bin/false\ninstall fou6 /bin/false\n' >/etc/modprobe.d/lab.conf
+services=false
 for k in 1 2 3; do route_config $k <<<'overlay_encap = "fou"'; done
 for k in 1 2 3; do
 	ip netns exec "n$k" "$KR" run --config "/run/lab/n$k/config.toml" >>"/run/lab/n$k/daemon.log" 2>&1 &
