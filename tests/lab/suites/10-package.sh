@@ -41,7 +41,7 @@ stage "unit"
 is "systemd-analyze verify" "" "$(systemd-analyze verify --man=no "$unit" 2>&1 | grep kube-router)"
 exposure=$(systemd-analyze security "$unit" --no-pager | grep -o 'exposure level.*')
 is "exposure below 3" "exposure level for $unit: [0-2].*" "$exposure"
-is "capabilities" "cap_net_admin cap_net_raw cap_net_admin cap_net_raw" \
+is "capabilities" "cap_net_bind_service cap_net_admin cap_net_raw cap_net_bind_service cap_net_admin cap_net_raw" \
 	"$(show AmbientCapabilities) $(show CapabilityBoundingSet)"
 is "user of the unit" kube-router "$(show User)"
 
