@@ -1,13 +1,16 @@
 //! The metrics of routing and BGP under upstream's names.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::speaker::Learning;
 use crate::bgp::fsm::PeerAs;
 use crate::bgp::speaker::{Handle, SpeakerStatus};
 use crate::metrics::{ControllerMetrics, Kind, Text};
+use crate::routing::Announced;
 
 /// How old the counts of a page may be.
 const FRESH: Duration = Duration::from_secs(2);
@@ -123,20 +126,47 @@ fn summary(status: &SpeakerStatus) -> Vec<Peer> {
     peers.collect()
 }
 
-/// What one pass of routing took; upstream counts its parts.
-pub(super) fn encode_passes(text: &mut Text, passes: &ControllerMetrics) {
-    const ROUTES: &str = "host_routes_sync_time";
-    const NODES: &str = "controller_routes_sync_time";
-    text.family(
-        ROUTES,
-        Kind::Histogram,
-        "Time it took to sync the host's routes",
-    );
-    text.histogram(ROUTES, &[], &passes.pass);
-    text.family(
-        NODES,
-        Kind::Histogram,
-        "Time it took for controller to sync routes",
-    );
-    text.histogram(NODES, &[], &passes.pass);
+/// What one pass of routing took, what was learned and what was said; upstream counts its parts.
+pub(super) fn encode(
+    text: &mut Text,
+    passes: &ControllerMetrics,
+    learning: &Learning,
+    announced: &Announced,
+) {
+    let times = [
+        (
+            "host_routes_sync_time",
+            "Time it took to sync the host's routes",
+            &passes.pass,
+        ),
+        (
+            "controller_routes_sync_time",
+            "Time it took for controller to sync routes",
+            &passes.pass,
+        ),
+        (
+            "controller_bgp_internal_peers_sync_time",
+            "Time it took to sync internal bgp peers",
+            &passes.plan,
+        ),
+    ];
+    for (name, help, time) in times {
+        text.family(name, Kind::Histogram, help);
+        text.histogram(name, &[], time);
+    }
+    const SYNCED: &str = "host_routes_synced";
+    text.family(SYNCED, Kind::Gauge, "Prefixes that BGP has learned");
+    text.sample(SYNCED, &[], learning.prefixes.load(Relaxed));
+    const RECEIVED: &str = "controller_bgp_advertisements_received";
+    text.family(RECEIVED, Kind::Counter, "BGP advertisements received");
+    text.sample(RECEIVED, &[], learning.changes.load(Relaxed));
+    const SENT: &str = "controller_bgp_advertisements_sent";
+    text.family(SENT, Kind::Counter, "BGP advertisements sent");
+    for (kind, count) in [
+        ("pod-route", announced.pod_ranges()),
+        ("advertise-vip", announced.vips()),
+        ("withdraw-vip", announced.withdrawn_vips()),
+    ] {
+        text.sample(SENT, &[("type", kind)], count);
+    }
 }

@@ -31,7 +31,7 @@ use crate::proxy::{HostKernel, Input, OpenError, Proxy};
 use crate::reconcile::{
     Ended, HealthBoard, HealthLimits, PartHealth, Slot, Supervision, spawn, with_causes,
 };
-use crate::routing::{self, Lost, Routing, Speech};
+use crate::routing::{self, Announced, Lost, Routing, Speech};
 use crate::watch::Cluster;
 
 /// Without a watchdog of systemd's: how long a pass may take before it counts as hung.
@@ -286,8 +286,10 @@ fn start_routing(
     let metrics = Arc::new(ControllerMetrics::new("routing"));
     registry.add_controller(Arc::clone(&metrics), ages(part.clone()));
     let (passes, peers) = (Arc::clone(&metrics), Peers::follow(speaker.handle.clone()));
+    let announced = Arc::<Announced>::default();
+    let (learning, said) = (Arc::clone(&speaker.learning), Arc::clone(&announced));
     registry.add(move |text| {
-        bgp_metrics::encode_passes(text, &passes);
+        bgp_metrics::encode(text, &passes, &learning, &said);
         peers.encode(text);
     });
     let (slot, lost) = (slot.clone(), Lost::default());
@@ -299,6 +301,7 @@ fn start_routing(
                 speaker: handle.clone(),
                 bfd: bfd.clone(),
                 told: Arc::clone(&told),
+                announced: Arc::clone(&announced),
             };
             let kernel = routing::HostKernel::open(Some(speech))?;
             lost.leave_out(kernel.port()?);

@@ -5,6 +5,7 @@ use std::future::pending;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -45,6 +46,16 @@ pub(super) struct Speaker {
     pub(super) handle: Handle,
     pub(super) bfd: bfd::Handle,
     pub(super) learned: watch::Receiver<Learned>,
+    pub(super) learning: Arc<Learning>,
+}
+
+/// What has been learned, in numbers.
+#[derive(Debug, Default)]
+pub(super) struct Learning {
+    /// Changes of best paths; only grows.
+    pub(super) changes: AtomicU64,
+    /// Prefixes with a best path now.
+    pub(super) prefixes: AtomicU64,
 }
 
 // === impl Speaker ===
@@ -81,11 +92,13 @@ impl Speaker {
             deferred,
         };
         let (learned, to_plan) = watch::channel(first);
-        tokio::spawn(learn(handle.clone(), learned));
+        let learning = Arc::<Learning>::default();
+        tokio::spawn(learn(handle.clone(), learned, Arc::clone(&learning)));
         Ok(Self {
             handle,
             bfd,
             learned: to_plan,
+            learning,
         })
     }
 
@@ -155,8 +168,9 @@ async fn follow_bfd(mut events: mpsc::Receiver<Event>, speaker: Handle) {
 }
 
 /// Hands on what the speaker shows, and whether it shows everything.
-async fn learn(handle: Handle, learned: watch::Sender<Learned>) {
+async fn learn(handle: Handle, learned: watch::Sender<Learned>, learning: Arc<Learning>) {
     let mut best = handle.best_paths();
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     loop {
         let deferred = handle.ask(|core| ByFamily {
             v4: core.is_deferred(Family::V4),
@@ -166,6 +180,9 @@ async fn learn(handle: Handle, learned: watch::Sender<Learned>) {
             return;
         };
         let shown = best.borrow_and_update().clone();
+        let changes = shown.changes_since(&learned.borrow().best).len();
+        learning.changes.fetch_add(number(changes), Relaxed);
+        learning.prefixes.store(number(shown.len()), Relaxed);
         let new = Learned {
             best: shown,
             deferred,

@@ -13,6 +13,7 @@
 //! Everything is planned from the present inputs ([`plan`]), compared with what stands ([`change`])
 //! and applied step by step. What stands of an earlier run is adopted: a restart changes nothing.
 
+mod announced;
 mod apply;
 pub mod change;
 mod cni_file;
@@ -27,6 +28,7 @@ mod print;
 mod rooms;
 mod text;
 
+pub use announced::Announced;
 pub use apply::Withheld;
 pub use controller::Routing;
 pub use follow::follow;

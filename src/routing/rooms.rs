@@ -16,6 +16,7 @@ use crate::kernel::rtnl::{
 };
 use crate::kernel::sysctl::{self, Key, Parameters, Sysctl};
 use crate::net::{ByFamily, Family};
+use crate::routing::announced::Announced;
 use crate::routing::change::{Bridge, CniFile};
 use crate::routing::cni_file;
 use crate::routing::kernel::{Fault, HeldRoads, HeldSet, Kernel, RouteEdit, Unsupported};
@@ -53,6 +54,7 @@ pub struct Speech {
     pub bfd: bfd::io::Handle,
     /// What they were told last, by this kernel or the one before it.
     pub told: Arc<Mutex<Option<Arc<BgpPlan>>>>,
+    pub announced: Arc<Announced>,
 }
 
 /// The host of the calling thread's network namespace.
@@ -338,7 +340,9 @@ where
             speech.bfd.set_desired(plan.bfd.clone());
         }
         let told = speech.told.lock();
-        *told.unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(plan));
+        let mut told = told.unwrap_or_else(PoisonError::into_inner);
+        speech.announced.count(told.as_deref(), plan);
+        *told = Some(Arc::clone(plan));
         Ok(())
     }
 

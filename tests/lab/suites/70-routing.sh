@@ -172,6 +172,8 @@ node_manifest 3
 becomes 60 "it comes back" "10.244.3.0/24 dev tun-*" learned 4 n1 10.244.3.0/24
 
 stage "a reflector"
+lives() { "$KR" bgp neighbors --socket /run/lab/n2/control.sock --json | jq '.neighbors[] | select(.peer == "10.1.1.254") | .sessions_established'; }
+lives=$(lives)
 node_manifest 1 'rr.server: "1"'
 node_manifest 2 'rr.client: "1"'
 node_manifest 3 'rr.client: "1"'
@@ -182,6 +184,7 @@ becomes 60 "n2 -> n3, IPv6" "fd02:3::/64 dev tun-*" learned 6 n2 fd02:3::/64
 all_reach
 for k in 1 2 3; do node_manifest $k; done
 becomes 60 "the mesh again" "10.1.1.1 10.1.1.254 10.1.2.3" mesh_of n2
+is "its session with the router has seen nothing of that" "$lives" "$(lives)"
 
 stage "Services: announced to the router, served by every node, policies beside"
 stop_all
@@ -208,6 +211,9 @@ service_manifest Local 3
 becomes 30 "policy Local: only the node with an endpoint says it" "via 10.1.2.3" ways 4 203.0.113.80
 becomes 30 "the same, IPv6" "via fd01:2::3" ways 6 2001:db8:1::80
 becomes 20 "the pod sees the client" "1x p3 10.1.2.100 10.244.3.11" ask ext 203.0.113.80 80
+is "metrics: announced" 1 "$(ns n1 curl -sf http://127.0.0.1:8080/metrics | grep -c '^kube_router_controller_bgp_advertisements_sent{type="pod-route"} 2')"
+is "metrics: withdrawn" 1 "$(ns n1 curl -sf http://127.0.0.1:8080/metrics | grep -c '^kube_router_controller_bgp_advertisements_sent{type="withdraw-vip"} 2')"
+is "metrics: peers" 3 "$(ns n1 curl -sf http://127.0.0.1:8080/metrics | grep -c '^kube_router_bgp_peer_info{.*state="established"} 1')"
 rm $manifests/web.yaml
 becomes 30 "a Service that goes is withdrawn" "" ways 4 203.0.113.80
 all_reach
