@@ -9,7 +9,7 @@ use kube_router::bgp::wire::{Community, LargeCommunity, Origin};
 use kube_router::net::{Family, Prefix};
 
 use crate::daemon::Daemon;
-use crate::router::{FAR_AS, LOCAL_PREF, MED, Router, Setup, Side, TAG, plain, rich};
+use crate::router::{Distance, FAR_AS, LOCAL_PREF, MED, Router, Setup, Side, TAG};
 use crate::shown::Shown;
 use crate::stage::{Stage, said, until};
 
@@ -17,7 +17,7 @@ use crate::stage::{Stage, said, until};
 pub(crate) struct Bird {
     socket: PathBuf,
     families: Vec<Family>,
-    _daemon: Daemon,
+    daemon: Daemon,
 }
 
 fn digit(family: Family) -> char {
@@ -33,6 +33,8 @@ fn configuration(setup: &Setup) -> String {
          log stderr all;\n\
          protocol device {{ }}\n\
          protocol direct {{ ipv4; ipv6; }}\n\
+         protocol kernel {{ ipv4 {{ import none; export where source = RTS_BGP; }}; }}\n\
+         protocol kernel {{ ipv6 {{ import none; export where source = RTS_BGP; }}; }}\n\
          filter told {{\n\
          if proto ~ \"plain*\" then accept;\n\
          if proto ~ \"rich*\" then {{\n\
@@ -42,15 +44,24 @@ fn configuration(setup: &Setup) -> String {
          bgp_large_community.add(({TAG}, 1, 2)); bgp_ext_community.add((rt, {TAG}, 9));\n\
          accept;\n\
          }}\n\
-         reject;\n\
+         {}\n\
          }}\n",
-        setup.their_id()
+        setup.their_id(),
+        if setup.is_reflector {
+            "accept;"
+        } else {
+            "reject;"
+        },
     );
     let mut channels = String::new();
     for family in setup.families() {
         let digit = digit(family);
-        let (plain, rich) = (plain(Side::Theirs, family), rich(Side::Theirs, family));
-        for (name, prefix) in [("plain", plain), ("rich", rich)] {
+        let (plain, rich) = (
+            setup.plain(Side::Theirs, family),
+            setup.rich(Side::Theirs, family),
+        );
+        let routes = [("plain", plain), ("rich", rich)];
+        for (name, prefix) in routes.into_iter().take(1 + usize::from(setup.has_rich)) {
             let route = format!("ipv{digit}; route {prefix} blackhole;");
             let _ = writeln!(text, "protocol static {name}{digit} {{ {route} }}");
         }
@@ -59,23 +70,55 @@ fn configuration(setup: &Setup) -> String {
         } else {
             ""
         };
+        let limit = setup.max_prefixes.map_or_else(String::new, |count| {
+            format!(" import limit {count} action disable;")
+        });
+        let next_hop = if setup.is_reflector {
+            ""
+        } else {
+            " next hop self;"
+        };
         let _ = writeln!(
             channels,
-            "ipv{digit} {{ import all; export filter told; next hop self;{extended} }};"
+            "ipv{digit} {{ import all; export filter told;{next_hop}{extended}{limit} }};"
         );
     }
-    let password = setup.password.map(|text| format!("password \"{text}\";\n"));
+    let mut options = format!("hold time {};\n", setup.hold_time);
+    if let Some(password) = setup.password {
+        let _ = writeln!(options, "password \"{password}\";");
+    }
+    let _ = match setup.restart_time {
+        Some(time) => writeln!(
+            options,
+            "graceful restart on; graceful restart time {time};"
+        ),
+        None => writeln!(options, "graceful restart off;"),
+    };
+    if setup.is_passive {
+        options += "passive on;\n";
+    }
+    if setup.is_reflector {
+        options += "rr client;\n";
+    }
+    let _ = match setup.distance {
+        Distance::Link => Ok(()),
+        Distance::Security(1) => writeln!(options, "ttl security on;"),
+        Distance::Security(hops) => writeln!(options, "multihop {hops}; ttl security on;"),
+    };
     let _ = writeln!(
         text,
         "protocol bgp ours {{\n\
          local {} as {};\n\
          neighbor {} as {};\n\
-         {}{channels}}}",
+         strict bind yes;\n\
+         connect delay time 1;\n\
+         connect retry time 2;\n\
+         error wait time 1, 2;\n\
+         {options}{channels}}}",
         setup.their_address(),
         setup.their_as,
         setup.our_address(),
         setup.our_as,
-        password.unwrap_or_default(),
     );
     text
 }
@@ -99,6 +142,7 @@ impl Router for Bird {
     const NAME: &'static str = "BIRD";
     const PROGRAMS: &'static [&'static str] = &["bird", "birdc"];
     const SHOWS_LOCAL_PREF: bool = true;
+    const INSTALLS: bool = true;
     const TELLS_MED: bool = false;
 
     fn start(stage: &Stage, setup: &Setup) -> Self {
@@ -106,14 +150,17 @@ impl Router for Bird {
         fs::write(&file, configuration(setup)).expect("a directory to write to");
         let socket = stage.directory().join("bird.ctl");
         let _ = fs::remove_file(&socket);
-        let arguments = ["-f", "-c", "bird.conf", "-s", "bird.ctl", "-P", "bird.pid"];
+        let mut arguments = vec!["-f", "-c", "bird.conf", "-s", "bird.ctl", "-P", "bird.pid"];
+        if setup.is_restart {
+            arguments.push("-R");
+        }
         let mut bird = Self {
-            _daemon: stage.start("bird", &arguments),
+            daemon: stage.start("bird", &arguments),
             socket,
             families: setup.families().collect(),
         };
         until("BIRD can be asked", || {
-            assert!(!bird._daemon.has_ended(), "BIRD does not start");
+            assert!(!bird.daemon.has_ended(), "BIRD does not start");
             bird.ask(&["show", "status"])
         });
         bird
@@ -138,6 +185,23 @@ impl Router for Bird {
     fn ask_again(&self) -> bool {
         self.order(&["reload", "in", "ours"]);
         true
+    }
+
+    fn kill(&mut self) {
+        self.daemon.kill();
+    }
+
+    fn shut_down(&self, text: &str) {
+        self.order(&["disable", "ours", &format!("\"{text}\"")]);
+    }
+
+    fn reset(&self) {
+        self.order(&["restart", "ours"]);
+    }
+
+    fn tells(&self) -> String {
+        let shown = self.ask(&["show", "protocols", "all", "ours"]);
+        shown.unwrap_or_default() + &self.daemon.log()
     }
 }
 

@@ -43,6 +43,12 @@ impl Daemon {
         Self { child, log }
     }
 
+    /// What it has said.
+    pub(crate) fn log(&self) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     #[allow(dead_code, reason = "shared by two test programs")]
     pub(crate) fn has_ended(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(Some(_)))
@@ -62,8 +68,7 @@ impl Drop for Daemon {
         if !thread::panicking() {
             return;
         }
-        let log = fs::read(&self.log).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
         eprintln!("--- {}\n{}", self.log.display(), last.join("\n"));

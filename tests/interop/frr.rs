@@ -11,7 +11,7 @@ use kube_router::net::{Family, Prefix};
 use serde_json::Value;
 
 use crate::daemon::Daemon;
-use crate::router::{FAR_AS, LOCAL_PREF, MED, Router, Setup, Side, TAG, plain, rich};
+use crate::router::{Distance, FAR_AS, LOCAL_PREF, MED, Router, Setup, Side, TAG};
 use crate::shown::Shown;
 use crate::stage::{Stage, said, until};
 
@@ -19,7 +19,7 @@ use crate::stage::{Stage, said, until};
 pub(crate) struct Frr {
     setup: Setup,
     run: PathBuf,
-    _bgpd: Daemon,
+    bgpd: Daemon,
     _zebra: Daemon,
 }
 
@@ -33,7 +33,10 @@ fn name(family: Family) -> &'static str {
 fn configuration(setup: &Setup) -> String {
     let mut text = String::new();
     for family in setup.families() {
-        let (plain, rich) = (plain(Side::Theirs, family), rich(Side::Theirs, family));
+        let (plain, rich) = (
+            setup.plain(Side::Theirs, family),
+            setup.rich(Side::Theirs, family),
+        );
         // Filters of FRR's have a family each.
         let ip = match family {
             Family::V4 => "ip",
@@ -56,22 +59,29 @@ fn configuration(setup: &Setup) -> String {
              set extcommunity rt {TAG}:9\n"
         );
     }
+    if setup.is_reflector {
+        text += "route-map told-ip permit 30\nroute-map told-ipv6 permit 30\n";
+    }
     let us = setup.our_address();
     let _ = write!(
         text,
         "router bgp {}\n \
          bgp router-id {}\n \
+         bgp log-neighbor-changes\n \
          no bgp ebgp-requires-policy\n \
          no bgp network import-check\n \
-         no bgp default ipv4-unicast\n \
+         no bgp default ipv4-unicast\n\
+         {} \
          neighbor {us} remote-as {}\n \
          neighbor {us} update-source {}\n \
          neighbor {us} timers connect 1\n",
         setup.their_as,
         setup.their_id(),
+        graceful(setup),
         setup.our_as,
         setup.their_address(),
     );
+    text += &options(setup);
     if let Some(password) = setup.password {
         let _ = writeln!(text, " neighbor {us} password {password}");
     }
@@ -87,15 +97,55 @@ fn configuration(setup: &Setup) -> String {
             text,
             " address-family {} unicast\n  \
              network {}\n  \
-             network {}\n  \
              neighbor {us} activate\n  \
-             neighbor {us} route-map told-{ip} out\n \
-             exit-address-family\n",
+             neighbor {us} route-map told-{ip} out\n",
             name(family),
-            plain(Side::Theirs, family),
-            rich(Side::Theirs, family),
+            setup.plain(Side::Theirs, family),
+        );
+        if setup.has_rich {
+            let _ = writeln!(text, "  network {}", setup.rich(Side::Theirs, family));
+        }
+        if let Some(count) = setup.max_prefixes {
+            let _ = writeln!(text, "  neighbor {us} maximum-prefix {count}");
+        }
+        if setup.is_reflector {
+            let _ = writeln!(text, "  neighbor {us} route-reflector-client");
+        }
+        text += " exit-address-family\n";
+    }
+    text
+}
+
+/// Before there are neighbours: for those that are there it comes too late.
+fn graceful(setup: &Setup) -> String {
+    let mut text = String::new();
+    if let Some(time) = setup.restart_time {
+        let _ = write!(
+            text,
+            " bgp graceful-restart\n \
+             bgp graceful-restart preserve-fw-state\n \
+             bgp graceful-restart restart-time {time}\n"
         );
     }
+    if setup.over_notifications {
+        // Or "clear" is a hard reset, which is not graceful (RFC 8538 section 3.1).
+        text += " bgp graceful-restart notification\n no bgp hard-administrative-reset\n";
+    }
+    text
+}
+
+/// Of the session.
+fn options(setup: &Setup) -> String {
+    let us = setup.our_address();
+    let hold = setup.hold_time;
+    let mut text = format!(" neighbor {us} timers {} {hold}\n", hold / 3);
+    if setup.is_passive {
+        let _ = writeln!(text, " neighbor {us} passive");
+    }
+    let _ = match setup.distance {
+        Distance::Link => Ok(()),
+        Distance::Security(hops) => writeln!(text, " neighbor {us} ttl-security hops {hops}"),
+    };
     text
 }
 
@@ -130,6 +180,7 @@ impl Router for Frr {
     const NAME: &'static str = "FRR";
     const PROGRAMS: &'static [&'static str] = &["zebra", "bgpd", "vtysh"];
     const SHOWS_LOCAL_PREF: bool = false;
+    const INSTALLS: bool = true;
     const TELLS_MED: bool = true;
 
     fn start(stage: &Stage, setup: &Setup) -> Self {
@@ -159,13 +210,13 @@ impl Router for Frr {
             run.join("zserv").exists().then_some(())
         });
         let mut frr = Self {
-            _bgpd: start("bgpd"),
+            bgpd: start("bgpd"),
             _zebra: zebra,
             run,
             setup: setup.clone(),
         };
         until("FRR can be asked", || {
-            assert!(!frr._bgpd.has_ended(), "bgpd does not start");
+            assert!(!frr.bgpd.has_ended(), "bgpd does not start");
             let neighbors = frr.ask("show bgp neighbors json");
             let us = setup.our_address().to_string();
             neighbors.get(us).map(|_| ())
@@ -180,16 +231,17 @@ impl Router for Frr {
     }
 
     fn learned(&self) -> BTreeMap<Prefix, Shown> {
-        let us = self.setup.our_address();
+        let us = self.setup.our_address().to_string();
+        let is_ours = |paths: &Value| {
+            let paths = paths.as_array().into_iter().flatten();
+            paths.into_iter().any(|path| path["peerId"] == *us)
+        };
         let mut learned = BTreeMap::new();
         for family in self.setup.families() {
-            let question = format!(
-                "show bgp {} unicast neighbors {us} routes json",
-                name(family)
-            );
-            let all = self.ask(&question);
-            let routes = all["routes"].as_object();
-            for prefix in routes.into_iter().flat_map(serde_json::Map::keys) {
+            // Those of a neighbour alone are not shown while its session is down.
+            let all = self.ask(&format!("show bgp {} unicast json", name(family)));
+            let routes = all["routes"].as_object().into_iter().flatten();
+            for (prefix, _) in routes.filter(|(_, paths)| is_ours(paths)) {
                 if let (Ok(key), Some(route)) = (prefix.parse(), self.route(family, prefix)) {
                     learned.insert(key, route);
                 }
@@ -204,7 +256,7 @@ impl Router for Frr {
                 "configure",
                 &format!("router bgp {}", self.setup.their_as),
                 &format!("address-family {} unicast", name(family)),
-                &format!("no network {}", rich(Side::Theirs, family)),
+                &format!("no network {}", self.setup.rich(Side::Theirs, family)),
             ]);
             assert!(done.is_some(), "configured");
         }
@@ -217,6 +269,31 @@ impl Router for Frr {
             assert!(self.vtysh(&[&command]).is_some(), "{command}");
         }
         true
+    }
+
+    fn kill(&mut self) {
+        self.bgpd.kill();
+    }
+
+    fn shut_down(&self, text: &str) {
+        let us = self.setup.our_address();
+        let done = self.vtysh(&[
+            "configure",
+            &format!("router bgp {}", self.setup.their_as),
+            &format!("neighbor {us} shutdown message {text}"),
+        ]);
+        assert!(done.is_some(), "configured");
+    }
+
+    fn reset(&self) {
+        let command = format!("clear bgp {}", self.setup.our_address());
+        assert!(self.vtysh(&[&command]).is_some(), "{command}");
+    }
+
+    fn tells(&self) -> String {
+        let us = self.setup.our_address();
+        let shown = self.vtysh(&[&format!("show bgp neighbors {us}")]);
+        shown.unwrap_or_default() + &self.bgpd.log()
     }
 }
 

@@ -10,7 +10,7 @@ use kube_router::net::{Family, Prefix};
 use serde_json::Value;
 
 use crate::daemon::Daemon;
-use crate::router::{FAR_AS, LOCAL_PREF, MED, Router, Setup, Side, TAG, plain, rich};
+use crate::router::{Distance, FAR_AS, LOCAL_PREF, MED, Router, Setup, Side, TAG};
 use crate::shown::Shown;
 use crate::stage::{Stage, said, until};
 
@@ -18,7 +18,7 @@ use crate::stage::{Stage, said, until};
 pub(crate) struct GoBgp {
     setup: Setup,
     target: String,
-    _daemon: Daemon,
+    daemon: Daemon,
 }
 
 fn name(family: Family) -> &'static str {
@@ -37,7 +37,8 @@ fn configuration(setup: &Setup) -> String {
          [[neighbors]]\n\
          [neighbors.config]\n\
          neighbor-address = \"{}\"\n\
-         peer-as = {}\n",
+         peer-as = {}\n\
+         admin-down = true\n",
         setup.their_as,
         setup.their_id(),
         setup.their_address(),
@@ -50,16 +51,68 @@ fn configuration(setup: &Setup) -> String {
     let _ = write!(
         text,
         "[neighbors.transport.config]\n\
-         local-address = \"{}\"\n",
-        setup.their_address()
+         local-address = \"{}\"\n\
+         passive-mode = {}\n\
+         [neighbors.timers.config]\n\
+         connect-retry = 2\n\
+         idle-hold-time-after-reset = 1\n\
+         hold-time = {}\n\
+         keepalive-interval = {}\n",
+        setup.their_address(),
+        setup.is_passive,
+        setup.hold_time,
+        setup.hold_time / 3,
     );
+    text += &options(setup);
     for family in setup.families() {
         let _ = write!(
             text,
             "[[neighbors.afi-safis]]\n\
              [neighbors.afi-safis.config]\n\
-             afi-safi-name = \"{}-unicast\"\n",
-            name(family)
+             afi-safi-name = \"{}-unicast\"\n\
+             [neighbors.afi-safis.mp-graceful-restart.config]\n\
+             enabled = {}\n",
+            name(family),
+            setup.restart_time.is_some(),
+        );
+        if let Some(count) = setup.max_prefixes {
+            let _ = write!(
+                text,
+                "[neighbors.afi-safis.prefix-limit.config]\n\
+                 max-prefixes = {count}\n"
+            );
+        }
+    }
+    text
+}
+
+fn options(setup: &Setup) -> String {
+    let mut text = String::new();
+    if let Some(time) = setup.restart_time {
+        let _ = write!(
+            text,
+            "[neighbors.graceful-restart.config]\n\
+             enabled = true\n\
+             notification-enabled = {}\n\
+             restart-time = {time}\n",
+            setup.over_notifications,
+        );
+    }
+    let _ = match setup.distance {
+        Distance::Link => Ok(()),
+        Distance::Security(hops) => write!(
+            text,
+            "[neighbors.ttl-security.config]\nenabled = true\nttl-min = {}\n",
+            256 - u16::from(hops),
+        ),
+    };
+    if setup.is_reflector {
+        let _ = write!(
+            text,
+            "[neighbors.route-reflector.config]\n\
+             route-reflector-client = true\n\
+             route-reflector-cluster-id = \"{}\"\n",
+            setup.their_id(),
         );
     }
     text
@@ -85,11 +138,17 @@ impl GoBgp {
     fn announce(&self) {
         for family in self.setup.families() {
             let next_hop = self.setup.next_hop(Side::Theirs, family);
-            let (plain, rich) = (plain(Side::Theirs, family), rich(Side::Theirs, family));
+            let (plain, rich) = (
+                self.setup.plain(Side::Theirs, family),
+                self.setup.rich(Side::Theirs, family),
+            );
             let family = name(family);
             self.order(&format!(
                 "global rib add -a {family} {plain} origin igp nexthop {next_hop}"
             ));
+            if !self.setup.has_rich {
+                continue;
+            }
             self.order(&format!(
                 "global rib add -a {family} {rich} origin incomplete aspath {FAR_AS} \
                  nexthop {next_hop} med {MED} local-pref {LOCAL_PREF} \
@@ -103,6 +162,7 @@ impl Router for GoBgp {
     const NAME: &'static str = "GoBGP";
     const PROGRAMS: &'static [&'static str] = &["gobgpd", "gobgp"];
     const SHOWS_LOCAL_PREF: bool = false;
+    const INSTALLS: bool = false;
     const TELLS_MED: bool = false;
 
     fn start(stage: &Stage, setup: &Setup) -> Self {
@@ -111,27 +171,27 @@ impl Router for GoBgp {
         let socket = stage.directory().join("gobgpd.api");
         let _ = fs::remove_file(&socket);
         let target = format!("unix://{}", socket.display());
-        let arguments = [
-            "-f",
-            "gobgpd.toml",
-            "--pprof-disable",
-            "--api-hosts",
-            &target,
-        ];
+        let file = ["-f", "gobgpd.toml", "--pprof-disable"];
+        let mut arguments = [&file[..], &["--api-hosts", &target]].concat();
+        if setup.is_restart {
+            arguments.push("-r");
+        }
         let mut gobgp = Self {
-            _daemon: stage.start("gobgpd", &arguments),
+            daemon: stage.start("gobgpd", &arguments),
             target,
             setup: setup.clone(),
         };
         until("GoBGP can be asked", || {
-            assert!(!gobgp._daemon.has_ended(), "GoBGP does not start");
+            assert!(!gobgp.daemon.has_ended(), "GoBGP does not start");
             let neighbors = gobgp.ask("neighbor");
             neighbors
                 .as_array()
                 .is_some_and(|all| !all.is_empty())
                 .then_some(())
         });
+        // Its routes are in no file; it must have them before it says that these are all.
         gobgp.announce();
+        gobgp.order(&format!("neighbor {} enable", setup.our_address()));
         gobgp
     }
 
@@ -157,7 +217,7 @@ impl Router for GoBgp {
 
     fn withdraw_rich(&self) {
         for family in self.setup.families() {
-            let rich = rich(Side::Theirs, family);
+            let rich = self.setup.rich(Side::Theirs, family);
             self.order(&format!("global rib del -a {} {rich}", name(family)));
         }
     }
@@ -165,6 +225,27 @@ impl Router for GoBgp {
     /// Its "softresetin" looks at what it has kept, without a word to us.
     fn ask_again(&self) -> bool {
         false
+    }
+
+    fn kill(&mut self) {
+        self.daemon.kill();
+    }
+
+    fn shut_down(&self, text: &str) {
+        let us = self.setup.our_address().to_string();
+        let order = ["--target", &self.target, "neighbor", &us, "shutdown"];
+        let done = said("gobgp", &[&order[..], &["--reason", text]].concat());
+        assert!(done.is_some(), "shut down");
+    }
+
+    fn reset(&self) {
+        self.order(&format!("neighbor {} reset", self.setup.our_address()));
+    }
+
+    fn tells(&self) -> String {
+        let us = self.setup.our_address();
+        let shown = self.client(&format!("neighbor {us}"));
+        shown.unwrap_or_default() + &self.daemon.log()
     }
 }
 

@@ -1,14 +1,12 @@
 //! Every kind of session: inside one AS and between two, IPv4, IPv6 and both over one session, with
 //! and without password.
 
-use std::collections::BTreeMap;
-
 use kube_router::bgp::speaker::Input;
-use kube_router::net::{ByFamily, Family, Prefix};
+use kube_router::net::{ByFamily, Family};
 
-use crate::ours::{self, Ours};
-use crate::router::{Router, Setup, Side, rich};
-use crate::shown::Shown;
+use crate::ours::Ours;
+use crate::router::{Router, Setup, Side};
+use crate::session::{established, seen_by, told_by};
 use crate::stage::{Stage, until, until_equal};
 
 /// The family of the session, and those that are exchanged. IPv4 over IPv6 is by RFC 8950.
@@ -37,11 +35,7 @@ pub(crate) fn cells<R: Router>(stage: &Stage, (over, [v4, v6]): (Family, [bool; 
 }
 
 fn cell<R: Router>(stage: &Stage, setup: &Setup) {
-    let router = R::start(stage, setup);
-    let mut ours = Ours::start(setup, ours::desired(setup), None);
-    until("both sides say that the session is up", || {
-        (ours.is_up() && router.is_up()).then_some(())
-    });
+    let (router, mut ours) = established::<R>(stage, setup);
     let mut at_ours = told_by::<R>(setup);
     let mut at_theirs = seen_by::<R>(setup);
     until_equal("their routes at us", &at_ours, || ours.learned());
@@ -53,12 +47,12 @@ fn cell<R: Router>(stage: &Stage, setup: &Setup) {
 
     router.withdraw_rich();
     for family in setup.families() {
-        at_ours.remove(&rich(Side::Theirs, family));
-        at_theirs.remove(&rich(Side::Ours, family));
+        at_ours.remove(&setup.rich(Side::Theirs, family));
+        at_theirs.remove(&setup.rich(Side::Ours, family));
     }
     ours.change(|desired| {
         for family in setup.families() {
-            desired.originate.remove(&rich(Side::Ours, family));
+            desired.originate.remove(&setup.rich(Side::Ours, family));
         }
     });
     until_equal("what they have left", &at_ours, || ours.learned());
@@ -68,28 +62,6 @@ fn cell<R: Router>(stage: &Stage, setup: &Setup) {
     assert_eq!((counters.established, counters.lost), (1, 0), "one session");
     let notes = ours.notes();
     assert_eq!(notes.len(), 1, "nothing but that it came up: {notes:?}");
-}
-
-/// The router's routes as we have them.
-fn told_by<R: Router>(setup: &Setup) -> BTreeMap<Prefix, Shown> {
-    let mut routes = setup.routes(Side::Theirs);
-    if R::TELLS_MED {
-        for route in routes.values_mut() {
-            route.med.get_or_insert(0);
-        }
-    }
-    routes
-}
-
-/// Our routes as the router shows them.
-fn seen_by<R: Router>(setup: &Setup) -> BTreeMap<Prefix, Shown> {
-    let mut routes = setup.routes(Side::Ours);
-    if R::SHOWS_LOCAL_PREF {
-        for route in routes.values_mut() {
-            route.local_pref.get_or_insert(100);
-        }
-    }
-    routes
 }
 
 /// Both sides ask, and both tell all again.

@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use kube_router::bgp::fsm::{PeerAs, PeerConfig, State};
+use kube_router::bgp::fsm::{GracefulConfig, PeerAs, PeerConfig, State};
 use kube_router::bgp::rib::{RouteKind, Speaker};
 use kube_router::bgp::speaker::io::{Handle, Notes, Options, spawn};
 use kube_router::bgp::speaker::{
-    Desired, NeighborStatus, Note, Originated, PeerDesired, PeerKey, Restarted, SpeakerCore,
+    Desired, NeighborStatus, Note, Originated, PeerDesired, PeerKey, Restarted, SpeakerCore, Ttl,
 };
-use kube_router::bgp::wire::{AsPath, Attributes, ExtendedCommunity, NextHop};
+use kube_router::bgp::wire::{AsPath, Attributes, ExtendedCommunity, HoldTime, NextHop};
 use kube_router::net::{ByFamily, Family, Prefix};
 use tokio::runtime::Runtime;
 
-use crate::router::{FAR_AS, LOCAL_PREF, MED, Setup, Side, TAG, plain, rich};
+use crate::router::{Distance, FAR_AS, LOCAL_PREF, MED, Setup, Side, TAG};
 use crate::shown::Shown;
 use crate::stage::{OUR_V4, OUR_V6};
 
@@ -29,6 +30,10 @@ pub(crate) struct Ours {
     notes: Notes,
     runtime: Runtime,
 }
+
+/// Which prefixes there was once no way to.
+#[derive(Debug)]
+pub(crate) struct Watch(Arc<Mutex<Vec<Prefix>>>);
 
 /// What we want towards a router of this setup.
 pub(crate) fn desired(setup: &Setup) -> Desired {
@@ -49,11 +54,14 @@ pub(crate) fn desired(setup: &Setup) -> Desired {
             next_hop,
             attributes,
         };
-        let plain = plain(Side::Ours, family);
+        let plain = setup.plain(Side::Ours, family);
         desired
             .originate
             .insert(plain, originated(Attributes::default()));
-        let shown = &setup.routes(Side::Ours)[&rich(Side::Ours, family)];
+        if !setup.has_rich {
+            continue;
+        }
+        let shown = &setup.routes(Side::Ours)[&setup.rich(Side::Ours, family)];
         let attributes = Attributes {
             origin: shown.origin,
             as_path: AsPath::sequence(&[FAR_AS]),
@@ -66,7 +74,7 @@ pub(crate) fn desired(setup: &Setup) -> Desired {
         };
         desired
             .originate
-            .insert(rich(Side::Ours, family), originated(attributes));
+            .insert(setup.rich(Side::Ours, family), originated(attributes));
     }
     desired
 }
@@ -74,7 +82,20 @@ pub(crate) fn desired(setup: &Setup) -> Desired {
 fn peer(setup: &Setup) -> PeerDesired {
     let mut session = PeerConfig::new(setup.our_as, OUR_V4, PeerAs::Exactly(setup.their_as));
     session.families = setup.families;
+    session.hold_time = HoldTime::from_secs(setup.hold_time).expect("none, or three at least");
+    session.connect_retry.limit = Duration::from_secs(5);
+    session.graceful = setup.restart_time.map(|time| GracefulConfig {
+        restart_time: Duration::from_secs(time.into()),
+        stale_time: Duration::from_secs(60),
+        notification: setup.over_notifications,
+        long_lived: None,
+    });
     let mut peer = PeerDesired::new(session);
+    peer.transport.ttl = match setup.distance {
+        Distance::Link if setup.is_internal() => Ttl::Default,
+        Distance::Link => Ttl::Send(1),
+        Distance::Security(hops) => Ttl::Security { hops },
+    };
     peer.transport.local_address = Some(setup.our_address());
     peer.transport.password = setup.password.map(|text| Arc::from(text.as_bytes()));
     let own = |family| Some(NextHop::from(setup.next_hop(Side::Ours, family)));
@@ -163,8 +184,53 @@ impl Ours {
         })
     }
 
+    /// How many of the peer's routes wait for being told again.
+    pub(crate) fn stale(&self) -> usize {
+        let received = self.status().received;
+        received.v4.stale + received.v6.stale
+    }
+
+    /// What there is a way to.
+    pub(crate) fn best(&self) -> BTreeSet<Prefix> {
+        self.ask(|core| {
+            core.best_paths()
+                .iter()
+                .map(|(prefix, _)| *prefix)
+                .collect()
+        })
+    }
+
+    /// Notes from now on whenever there is no way to one of the prefixes.
+    pub(crate) fn watch(&self, prefixes: BTreeSet<Prefix>) -> Watch {
+        let mut best = self.handle.best_paths();
+        let missed = Arc::new(Mutex::new(Vec::new()));
+        let watch = Watch(Arc::clone(&missed));
+        self.runtime.spawn(async move {
+            while best.changed().await.is_ok() {
+                let best = best.borrow_and_update().clone();
+                let lacks = |prefix: &&Prefix| best.get(prefix).is_none();
+                let lacking = prefixes.iter().filter(lacks).copied();
+                missed.lock().expect("whole").extend(lacking);
+            }
+        });
+        watch
+    }
+
+    /// Until what we have said last is written.
+    pub(crate) fn drain(&self) {
+        self.runtime.block_on(self.handle.drained());
+    }
+
     /// What there was to be logged since the last time.
     pub(crate) fn notes(&mut self) -> Vec<(IpAddr, Note)> {
         std::iter::from_fn(|| self.notes.try_recv().ok()).collect()
+    }
+}
+
+// === impl Watch ===
+
+impl Watch {
+    pub(crate) fn missed(&self) -> Vec<Prefix> {
+        self.0.lock().expect("whole").clone()
     }
 }

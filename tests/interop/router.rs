@@ -7,7 +7,7 @@ use kube_router::bgp::wire::{Community, LargeCommunity, Origin};
 use kube_router::net::{ByFamily, Family, Prefix};
 
 use crate::shown::Shown;
-use crate::stage::{Stage, THEIR_V4, our_address, their_address};
+use crate::stage::{Stage, our_address, their_address};
 
 /// The AS that rich routes seem to come from.
 pub(crate) const FAR_AS: u32 = 65_099;
@@ -26,6 +26,34 @@ pub(crate) struct Setup {
     /// What is exchanged.
     pub(crate) families: ByFamily<bool>,
     pub(crate) password: Option<&'static str>,
+    /// Of their addresses and routes; two routers are on one stage by different ones.
+    pub(crate) host: u8,
+    /// Seconds for graceful restart; none without it.
+    pub(crate) restart_time: Option<u16>,
+    /// Also over NOTIFICATIONs (RFC 8538).
+    pub(crate) over_notifications: bool,
+    /// The router comes back after a restart: it says so, where it has to be told.
+    pub(crate) is_restart: bool,
+    /// The rich routes are there, too.
+    pub(crate) has_rich: bool,
+    /// Seconds.
+    pub(crate) hold_time: u16,
+    /// The router waits for us.
+    pub(crate) is_passive: bool,
+    pub(crate) distance: Distance,
+    /// What the router may be told of a family; it ends the session then.
+    pub(crate) max_prefixes: Option<u32>,
+    /// The router reflects for us (RFC 4456).
+    pub(crate) is_reflector: bool,
+}
+
+/// How far the packets of a session may come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Distance {
+    #[default]
+    Link,
+    /// So many hops, and no more by what is left of the TTL (RFC 5082).
+    Security(u8),
 }
 
 /// A router of somebody else, with one session to us. It has two routes of each family of the
@@ -35,6 +63,8 @@ pub(crate) trait Router: Sized {
     const PROGRAMS: &'static [&'static str];
     /// LOCAL_PREF of external routes is shown though none came.
     const SHOWS_LOCAL_PREF: bool;
+    /// It puts routes into the kernel.
+    const INSTALLS: bool;
     /// A route without MED is told with one of 0.
     const TELLS_MED: bool;
 
@@ -47,6 +77,14 @@ pub(crate) trait Router: Sized {
     fn withdraw_rich(&self);
     /// Asks us for all routes again (RFC 2918); false if it can't.
     fn ask_again(&self) -> bool;
+    /// The process dies.
+    fn kill(&mut self);
+    /// An operator ends the session, with words for us (RFC 9003).
+    fn shut_down(&self, text: &str);
+    /// An operator wants the session anew.
+    fn reset(&self);
+    /// Whatever the router tells of the session, its log among it.
+    fn tells(&self) -> String;
 }
 
 /// Of whom routes are.
@@ -56,19 +94,7 @@ pub(crate) enum Side {
     Theirs,
 }
 
-pub(crate) fn plain(side: Side, family: Family) -> Prefix {
-    prefix(side, family, 0)
-}
-
-pub(crate) fn rich(side: Side, family: Family) -> Prefix {
-    prefix(side, family, 1)
-}
-
-fn prefix(side: Side, family: Family, number: u8) -> Prefix {
-    let host = match side {
-        Side::Ours => 100,
-        Side::Theirs => 200,
-    };
+fn prefix(host: u8, family: Family, number: u8) -> Prefix {
     let text = match family {
         Family::V4 => format!("10.{host}.{number}.0/24"),
         Family::V6 => format!("fd00:{host}:{number}::/64"),
@@ -90,6 +116,16 @@ impl Setup {
                 v6: false,
             },
             password: None,
+            host: 2,
+            restart_time: None,
+            over_notifications: false,
+            is_restart: false,
+            has_rich: true,
+            hold_time: 90,
+            is_passive: false,
+            distance: Distance::Link,
+            max_prefixes: None,
+            is_reflector: false,
         }
     }
 
@@ -103,12 +139,27 @@ impl Setup {
         all.filter(move |family| *families.get(*family))
     }
 
+    pub(crate) fn plain(&self, side: Side, family: Family) -> Prefix {
+        prefix(self.number(side), family, 0)
+    }
+
+    pub(crate) fn rich(&self, side: Side, family: Family) -> Prefix {
+        prefix(self.number(side), family, 1)
+    }
+
+    fn number(&self, side: Side) -> u8 {
+        match side {
+            Side::Ours => 100,
+            Side::Theirs => 198 + self.host,
+        }
+    }
+
     pub(crate) fn our_address(&self) -> IpAddr {
         our_address(self.over)
     }
 
     pub(crate) fn their_address(&self) -> IpAddr {
-        their_address(self.over)
+        their_address(self.host, self.over)
     }
 
     /// IPv4 over IPv6 has next hops of IPv6 (RFC 8950); IPv6 over IPv4 has its own.
@@ -119,7 +170,7 @@ impl Setup {
         };
         match side {
             Side::Ours => our_address(of),
-            Side::Theirs => their_address(of),
+            Side::Theirs => their_address(self.host, of),
         }
     }
 
@@ -148,13 +199,18 @@ impl Setup {
                 local2: 2,
             }]);
             full.extended = BTreeSet::from([format!("rt:{TAG}:9")]);
-            routes.insert(plain(side, family), simple);
-            routes.insert(rich(side, family), full);
+            routes.insert(self.plain(side, family), simple);
+            if self.has_rich {
+                routes.insert(self.rich(side, family), full);
+            }
         }
         routes
     }
 
     pub(crate) fn their_id(&self) -> Ipv4Addr {
-        THEIR_V4
+        match their_address(self.host, Family::V4) {
+            IpAddr::V4(address) => address,
+            IpAddr::V6(_) => Ipv4Addr::BROADCAST,
+        }
     }
 }

@@ -20,9 +20,7 @@ use crate::router::Router;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const OUR_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
-pub(crate) const THEIR_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 pub(crate) const OUR_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
-pub(crate) const THEIR_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2);
 
 /// Where a test happens.
 #[derive(Debug)]
@@ -119,10 +117,10 @@ pub(crate) fn our_address(family: Family) -> IpAddr {
     }
 }
 
-pub(crate) fn their_address(family: Family) -> IpAddr {
+pub(crate) fn their_address(host: u8, family: Family) -> IpAddr {
     match family {
-        Family::V4 => THEIR_V4.into(),
-        Family::V6 => THEIR_V6.into(),
+        Family::V4 => Ipv4Addr::new(10, 77, 0, host).into(),
+        Family::V6 => Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, host.into()).into(),
     }
 }
 
@@ -149,8 +147,8 @@ impl Stage {
         stage.ip(&format!(
             "link add to-them type veth peer name to-us netns {peer}"
         ));
-        stage.ip(&link("to-them", OUR_V4, OUR_V6, 1));
-        stage.in_theirs(|| stage.ip(&link("to-us", THEIR_V4, THEIR_V6, 2)));
+        stage.ip(&link("to-them", 1));
+        stage.in_theirs(|| stage.ip(&link("to-us", 2)));
         Ok(stage)
     }
 
@@ -176,6 +174,31 @@ impl Stage {
         assert!(output.status.success(), "{lines}\n{output:?}");
     }
 
+    /// Carries out a script of nft(8) in the current namespace.
+    pub(crate) fn nft(&self, script: &str) {
+        let done = said("nft", &[script]);
+        assert!(done.is_some(), "{script}");
+    }
+
+    /// Whether somebody in the current namespace has a connection under way.
+    pub(crate) fn has_dialed(&self) -> bool {
+        const SYN_SENT: &str = " 02 ";
+        let sockets = fs::read_to_string("/proc/thread-self/net/tcp");
+        sockets.expect("proc(5)").contains(SYN_SENT)
+    }
+
+    /// Packets that the kernel has not given to sockets here for having come too far (RFC 5082).
+    pub(crate) fn ttl_drops(&self) -> u64 {
+        let text = fs::read_to_string("/proc/thread-self/net/netstat").expect("proc(5)");
+        let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+        let (names, numbers) = (lines.next().expect("names"), lines.next().expect("numbers"));
+        let mut all = names.split(' ').zip(numbers.split(' '));
+        let drops = all.find(|(name, _)| *name == "TCPMinTTLDrop");
+        drops
+            .and_then(|(_, number)| number.parse().ok())
+            .expect("a number")
+    }
+
     /// Starts a program in their namespace.
     pub(crate) fn start(&self, program: &str, arguments: &[&str]) -> Daemon {
         self.in_theirs(|| Daemon::start(self.directory(), program, arguments))
@@ -191,13 +214,13 @@ pub(crate) fn said(program: &str, arguments: &[&str]) -> Option<String> {
     output.status.success().then_some(text)
 }
 
-fn link(name: &str, v4: Ipv4Addr, v6: Ipv6Addr, host: u8) -> String {
+fn link(name: &str, host: u8) -> String {
     format!(
         "link set lo up\n\
          link set {name} addrgenmode none\n\
          link set {name} up\n\
-         address add {v4}/24 dev {name}\n\
-         address add {v6}/64 dev {name} nodad\n\
+         address add 10.77.0.{host}/24 dev {name}\n\
+         address add fd77::{host}/64 dev {name} nodad\n\
          address add fe80::{host}/64 dev {name} nodad\n"
     )
 }

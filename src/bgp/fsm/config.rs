@@ -1,5 +1,6 @@
 //! What one peer is told to be, and which change of it needs a new session.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -83,6 +84,17 @@ pub struct MaxPrefixes {
     pub warn_at: Option<u32>,
     /// How long to stay away from a peer that told more; until an operator says so if not set.
     pub restart: Option<Duration>,
+}
+
+// === impl PeerAs ===
+
+impl fmt::Display for PeerAs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(asn) => asn.fmt(f),
+            Self::External => f.write_str("another one than ours"),
+        }
+    }
 }
 
 // === impl PeerConfig ===

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::open::Terms;
+use super::open::{OpenFault, Terms};
 use crate::bgp::wire::{Message, MessageType, Notification, ParsedUpdate, RouteRefresh};
 use crate::net::Family;
 
@@ -40,6 +40,8 @@ pub enum Event {
     Accepted(ConnectionId),
     /// Event 18: the connection is gone, or never came up.
     Closed(ConnectionId),
+    /// Event 18 in Connect: the attempt failed, with the kernel's words for it.
+    Unreachable(ConnectionId, String),
     /// Events 19, 20 and 24 to 27: a message, as it was decoded.
     Message(ConnectionId, Message),
     /// Events 21, 22 and 28: octets that are no message, or an UPDATE that RFC 7606 answers with a
@@ -94,6 +96,24 @@ pub enum Action {
     Refresh(RouteRefresh),
     /// More prefixes than the warning's mark.
     ManyPrefixes { family: Family, count: u32 },
+    /// An attempt at a session failed for another reason than the one before.
+    Failed(Failure),
+}
+
+/// Why an attempt did not lead to a session.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// With the kernel's words.
+    #[error("no connection: {0}")]
+    Unreachable(String),
+    /// ConnectRetryTimer expired in Connect.
+    #[error("no answer: packets are dropped on the way, or the passwords differ")]
+    NoAnswer,
+    #[error("the peer's OPEN is refused: {0}")]
+    Open(OpenFault),
+    /// The connection was there, but not for long enough.
+    #[error("{0} before the session was up")]
+    Ended(Reason),
 }
 
 /// What becomes of a family's routes from the peer.

@@ -54,7 +54,7 @@ mod timers;
 mod tests;
 
 pub use config::{GracefulConfig, LongLivedConfig, MaxPrefixes, PeerAs, PeerConfig, needs_reset};
-pub use event::{Action, ConnectionId, Direction, Down, Event, Fate, Reason, Stop};
+pub use event::{Action, ConnectionId, Direction, Down, Event, Failure, Fate, Reason, Stop};
 pub use graceful::{Helper, Released, Restarting};
 pub use open::{GracefulTerms, LongLivedTerms, OpenFault, PeerGraceful, Restart, Terms};
 pub use peer::Peer;

@@ -67,9 +67,9 @@ pub struct LongLivedTerms {
 /// Why the peer's OPEN is not acceptable, though it is well formed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenFault {
-    #[error("AS {found} instead of {expected:?}")]
+    #[error("its AS is {found} instead of {expected}")]
     PeerAs { expected: PeerAs, found: u32 },
-    #[error("our own BGP identifier {0} within our AS")]
+    #[error("it has our own BGP identifier {0} within our AS")]
     Identifier(Ipv4Addr),
     #[error("no family in common")]
     Families(ByFamily<bool>),

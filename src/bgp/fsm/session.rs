@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::config::PeerConfig;
 use super::event::{Action, ConnectionId, Direction, Reason};
-use super::open::{self, Restart, SHORTEST_KEEPALIVE, Terms};
+use super::open::{self, OpenFault, Restart, SHORTEST_KEEPALIVE, Terms};
 use super::status::{Counters, State, Timers};
 use super::timers::{Jitter, after, earliest, is_due};
 use crate::bgp::wire::{
@@ -56,6 +56,8 @@ pub(super) enum Outcome {
     Established,
     Update(ParsedUpdate),
     Refresh(RouteRefresh),
+    /// An OPEN that can't be accepted; the connection has to go.
+    Refused(OpenFault),
     /// The connection has to go.
     Ended(Reason),
 }
@@ -176,7 +178,7 @@ impl Session {
         }
         match open::agree(cx.config, &self.ours, theirs) {
             Ok(terms) => Outcome::Opened(Box::new(terms)),
-            Err(fault) => Outcome::Ended(Reason::Sent(fault.notification())),
+            Err(fault) => Outcome::Refused(fault),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use super::event::Reason;
+use super::event::{Failure, Reason};
 use super::open::Terms;
 use crate::bgp::wire::{MessageType, Notification};
 
@@ -76,6 +76,8 @@ pub struct Status<'a> {
     pub counters: Counters,
     pub last_sent: Option<&'a Mishap<Notification>>,
     pub last_received: Option<&'a Mishap<Notification>>,
+    /// Why the last attempt at a session failed; none since one was established.
+    pub last_failure: Option<&'a Mishap<Failure>>,
     /// Why the last established session ended.
     pub last_down: Option<&'a Mishap<Reason>>,
 }

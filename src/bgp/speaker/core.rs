@@ -127,9 +127,12 @@ impl SpeakerCore {
             }
             Input::Closed(key) => {
                 self.on_connection(now, key, Event::Closed, out);
-                if let Some(neighbor) = self.neighbors.get_mut(&key.peer) {
-                    neighbor.connections.remove(&key.id);
-                }
+                self.gone(key);
+            }
+            Input::Unreachable(key, words) => {
+                let event = |id| Event::Unreachable(id, words);
+                self.on_connection(now, key, event, out);
+                self.gone(key);
             }
             Input::BfdDown {
                 peer,
@@ -176,11 +179,17 @@ impl SpeakerCore {
         &mut self,
         now: Instant,
         key: ConnectionKey,
-        event: fn(ConnectionId) -> Event,
+        event: impl FnOnce(ConnectionId) -> Event,
         out: &mut Vec<Output>,
     ) {
         if self.connection_mut(key).is_some() {
             self.event(now, key.peer, event(key.id), out);
+        }
+    }
+
+    fn gone(&mut self, key: ConnectionKey) {
+        if let Some(neighbor) = self.neighbors.get_mut(&key.peer) {
+            neighbor.connections.remove(&key.id);
         }
     }
 
@@ -312,6 +321,7 @@ impl SpeakerCore {
                 Action::Routes(family, fate) => self.tables.suffer(neighbor.id, family, fate),
                 Action::Deliver(update) => self.deliver(now, key, &update, out),
                 Action::Refresh(refresh) => self.refresh(key, refresh),
+                Action::Failed(failure) => out.push(note(Note::Failed(failure))),
                 Action::ManyPrefixes { family, count } => {
                     out.push(note(Note::ManyPrefixes { family, count }));
                 }

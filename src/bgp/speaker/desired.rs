@@ -48,6 +48,9 @@ pub struct PeerDesired {
 pub struct Transport {
     /// Connections come from and to this address alone.
     pub local_address: Option<IpAddr>,
+    /// Index of the interface that a peer with a link-local address is reached by; such a peer
+    /// can't do without. Connections from that address on other links are refused.
+    pub interface: Option<u32>,
     /// TCP port of the peer.
     pub port: u16,
     /// TCP MD5 (RFC 2385).
@@ -150,6 +153,7 @@ impl Default for Transport {
     fn default() -> Self {
         Self {
             local_address: None,
+            interface: None,
             port: Self::PORT,
             password: None,
             ttl: Ttl::Default,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::desired::{PeerDesired, PeerKey};
-use crate::bgp::fsm::{ConnectionId, Down, Stop};
+use crate::bgp::fsm::{ConnectionId, Down, Failure, Stop};
 use crate::bgp::rib::Reachability;
 use crate::bgp::wire::AttributeFault;
 use crate::net::Family;
@@ -32,6 +32,8 @@ pub enum Input {
     Written(ConnectionKey, usize),
     /// The connection is gone, or never came up.
     Closed(ConnectionKey),
+    /// What [`Output::Connect`] asked for failed, with the kernel's words for it.
+    Unreachable(ConnectionKey, String),
     /// BFD lost the peer.
     BfdDown {
         peer: PeerKey,
@@ -60,7 +62,7 @@ pub enum Output {
     },
     /// The peer is no longer expected.
     Forget { peer: PeerKey },
-    /// Open a connection; `Connected` or `Closed` answers, unless `Close` comes first.
+    /// Open a connection; `Connected`, `Unreachable` or `Closed` answers, unless `Close` comes first.
     Connect {
         key: ConnectionKey,
         to: Arc<PeerDesired>,
@@ -80,6 +82,8 @@ pub enum Output {
 pub enum Note {
     Up,
     Down(Down),
+    /// An attempt at a session failed, for another reason than the one before.
+    Failed(Failure),
     ManyPrefixes {
         family: Family,
         count: u32,

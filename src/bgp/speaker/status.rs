@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::core::SpeakerCore;
 use super::desired::{PeerDesired, PeerKey};
-use crate::bgp::fsm::{Counters, Mishap, Reason, State, Terms, Timers};
+use crate::bgp::fsm::{Counters, Failure, Mishap, Reason, State, Terms, Timers};
 use crate::bgp::rib;
 use crate::bgp::rib::{Path, Route, Speaker};
 use crate::bgp::wire::Notification;
@@ -40,6 +40,8 @@ pub struct NeighborStatus {
     pub counters: Counters,
     pub last_sent: Option<Mishap<Notification>>,
     pub last_received: Option<Mishap<Notification>>,
+    /// Why the last attempt at a session failed; none since one was established.
+    pub last_failure: Option<Mishap<Failure>>,
     pub last_down: Option<Mishap<Reason>>,
     /// What the peer has told.
     pub received: ByFamily<rib::Counters>,
@@ -103,6 +105,7 @@ impl SpeakerCore {
             counters: status.counters,
             last_sent: status.last_sent.cloned(),
             last_received: status.last_received.cloned(),
+            last_failure: status.last_failure.cloned(),
             last_down: status.last_down.cloned(),
             received: ByFamily {
                 v4: received(Family::V4),

@@ -2,7 +2,7 @@
 
 use super::collision::{Identity, Verdict, collide};
 use super::{Dial, Mode, Peer, Turn};
-use crate::bgp::fsm::event::{Action, ConnectionId, Direction, Reason};
+use crate::bgp::fsm::event::{Action, ConnectionId, Direction, Failure, Reason};
 use crate::bgp::fsm::open::Terms;
 use crate::bgp::fsm::session::{Context, Outcome, Session};
 use crate::bgp::fsm::status::State;
@@ -31,6 +31,7 @@ impl Peer {
     /// Event 9 in Connect: the attempt takes too long.
     pub(super) fn dial_again(&mut self, turn: &mut Turn) {
         self.give_up_dial(turn);
+        self.fail(turn, Failure::NoAnswer);
         self.retries = self.retries.saturating_add(1);
         self.dial(turn);
     }
@@ -168,6 +169,7 @@ impl Peer {
 
     pub(super) fn came_up(&mut self, turn: &mut Turn, id: ConnectionId) {
         self.warned = ByFamily::default();
+        self.record.failure = None;
         let counters = &mut self.record.counters;
         counters.established = counters.established.saturating_add(1);
         let Some(terms) = self.terms(id).cloned() else {

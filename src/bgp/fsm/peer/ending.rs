@@ -1,8 +1,8 @@
 //! How connections end, what becomes of the routes, and how long to stay away.
 
 use super::{Dial, Mode, Peer, Turn};
-use crate::bgp::fsm::event::{Action, ConnectionId, Down, Reason};
-use crate::bgp::fsm::open::Terms;
+use crate::bgp::fsm::event::{Action, ConnectionId, Down, Failure, Reason};
+use crate::bgp::fsm::open::{OpenFault, Terms};
 use crate::bgp::fsm::status::{Mishap, State};
 use crate::bgp::fsm::timers::after;
 use crate::bgp::wire::{CeaseSubcode, Message, MessageType, Notification};
@@ -21,8 +21,44 @@ impl Peer {
         }
     }
 
+    /// Event 18 of an attempt.
+    pub(super) fn unreachable(&mut self, turn: &mut Turn, id: ConnectionId, words: String) {
+        if matches!(self.mode, Mode::Running(Dial::Connecting { id: dialed, .. }) if dialed == id) {
+            self.fail(turn, Failure::Unreachable(words));
+        }
+        self.closed(turn, id);
+    }
+
+    pub(super) fn refuse_open(&mut self, turn: &mut Turn, id: ConnectionId, fault: OpenFault) {
+        let reason = Reason::Sent(fault.notification());
+        self.end_as(turn, id, reason, Some(Failure::Open(fault)));
+    }
+
     /// Takes a connection out, with all that follows from it.
     pub(super) fn end(&mut self, turn: &mut Turn, id: ConnectionId, reason: Reason) {
+        let failure = is_failure(&reason).then(|| Failure::Ended(reason.clone()));
+        self.end_as(turn, id, reason, failure);
+    }
+
+    /// What failed again for the same reason is not worth a word.
+    pub(super) fn fail(&mut self, turn: &mut Turn, failure: Failure) {
+        let last = self.record.failure.as_ref();
+        if last.is_none_or(|last| last.what != failure) {
+            turn.actions.push(Action::Failed(failure.clone()));
+        }
+        self.record.failure = Some(Mishap {
+            at: turn.now,
+            what: failure,
+        });
+    }
+
+    fn end_as(
+        &mut self,
+        turn: &mut Turn,
+        id: ConnectionId,
+        reason: Reason,
+        failure: Option<Failure>,
+    ) {
         let Some(at) = self.sessions.iter().position(|session| session.id == id) else {
             return;
         };
@@ -31,6 +67,8 @@ impl Peer {
         let state = session.state();
         if let Some(terms) = session.terms() {
             self.went_down(turn, terms, reason.clone());
+        } else if let Some(failure) = failure {
+            self.fail(turn, failure);
         }
         if self.sessions.is_empty() && self.mode == Mode::Running(Dial::Off) {
             self.rest(turn, state, &reason);
@@ -115,6 +153,17 @@ impl Peer {
             };
             self.end(turn, id, reason);
         }
+    }
+}
+
+/// Whether a connection that ends so before its session is up is one that should have led to it.
+fn is_failure(reason: &Reason) -> bool {
+    let collision = Notification::from(CeaseSubcode::ConnectionCollisionResolution);
+    match reason {
+        Reason::Sent(said) | Reason::Unsaid(said) => said.code != CeaseSubcode::CODE,
+        Reason::Received(said) => (said.code, said.subcode) != (collision.code, collision.subcode),
+        Reason::ConnectionLost | Reason::SendHoldTimerExpired | Reason::Premature(_) => true,
+        Reason::Superseded | Reason::Restart | Reason::BfdDown => false,
     }
 }
 

@@ -8,7 +8,7 @@ mod orders;
 use std::time::Instant;
 
 use super::config::PeerConfig;
-use super::event::{Action, ConnectionId, Event, Reason};
+use super::event::{Action, ConnectionId, Event, Failure, Reason};
 use super::graceful::Helper;
 use super::open::{Restart, Terms};
 use super::session::{Context, Outcome, Session};
@@ -73,6 +73,7 @@ struct Record {
     counters: Counters,
     sent: Option<Mishap<Notification>>,
     received: Option<Mishap<Notification>>,
+    failure: Option<Mishap<Failure>>,
     down: Option<Mishap<Reason>>,
 }
 
@@ -106,6 +107,7 @@ impl Peer {
                 counters: Counters::default(),
                 sent: None,
                 received: None,
+                failure: None,
                 down: None,
             },
         }
@@ -185,6 +187,7 @@ impl Peer {
             counters: self.record.counters,
             last_sent: self.record.sent.as_ref(),
             last_received: self.record.received.as_ref(),
+            last_failure: self.record.failure.as_ref(),
             last_down: self.record.down.as_ref(),
         }
     }
@@ -223,6 +226,7 @@ impl Peer {
             Event::Connected(id) => self.connected(turn, id),
             Event::Accepted(id) => self.accepted(turn, id),
             Event::Closed(id) => self.closed(turn, id),
+            Event::Unreachable(id, words) => self.unreachable(turn, id, words),
             Event::Message(id, message) => self.received(turn, id, message),
             Event::Fault(id, notification) => self.step(turn, id, |session, _| {
                 Outcome::Ended(session.refuse(notification))
@@ -284,6 +288,7 @@ impl Peer {
             Outcome::Established => self.came_up(turn, id),
             Outcome::Update(update) => turn.actions.push(Action::Deliver(update)),
             Outcome::Refresh(refresh) => turn.actions.push(Action::Refresh(refresh)),
+            Outcome::Refused(fault) => self.refuse_open(turn, id, fault),
             Outcome::Ended(reason) => self.end(turn, id, reason),
         }
     }

@@ -1,5 +1,6 @@
 mod bfd;
 mod collision;
+mod failures;
 mod graceful;
 mod long_lived;
 mod negotiation;

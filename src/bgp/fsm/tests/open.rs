@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::support::{
     Bench, OUR_AS, OUR_ID, THEIR_AS, THEIR_ID, graceful, long_lived, our_config, their_config,
 };
-use crate::bgp::fsm::{Action, Event, PeerAs, PeerConfig, Restart, State, Terms};
+use crate::bgp::fsm::{Action, Event, Failure, PeerAs, PeerConfig, Restart, State, Terms};
 use crate::bgp::wire::{
     AddPathFamily, AddPathMode, AddressFamily, Afi, Capability, Codec, ExtendedNextHop,
     GracefulFamily, GracefulRestart, HoldTime, LongLivedFamily, Message, Open, PeerKind,
@@ -24,6 +24,7 @@ pub(super) fn negotiate(ours: PeerConfig, theirs: &Open) -> Result<Terms, (u8, u
         [
             Action::Send(_, Message::Notification(said)),
             Action::Close(_),
+            Action::Failed(Failure::Open(_)),
         ] => {
             assert_eq!(bench.peer.state(), State::Idle);
             Err((said.code, said.subcode, said.data.clone()))
@@ -228,6 +229,7 @@ fn an_open_that_is_none_gets_the_exact_notification() {
         let [
             Action::Send(_, Message::Notification(told)),
             Action::Close(_),
+            Action::Failed(_),
         ] = &actions[..]
         else {
             panic!("{actions:?}");

@@ -211,6 +211,7 @@ pub(super) fn words(action: &Action) -> String {
         Action::Deliver(_) => "deliver".into(),
         Action::Refresh(_) => "refresh".into(),
         Action::ManyPrefixes { .. } => "many".into(),
+        Action::Failed(failure) => format!("failed: {failure}"),
     }
 }
 
@@ -230,11 +231,11 @@ fn fate_word(fate: Fate) -> &'static str {
     }
 }
 
-/// All of them, without what happens to routes.
+/// All of them, without what happens to routes and what is only to be logged.
 pub(super) fn said(actions: &[Action]) -> String {
     let told = actions
         .iter()
-        .filter(|action| !matches!(action, Action::Routes(..)));
+        .filter(|action| !matches!(action, Action::Routes(..) | Action::Failed(_)));
     told.map(words).collect::<Vec<_>>().join(" ")
 }
 

@@ -300,6 +300,7 @@ impl World {
             Action::Routes(family, fate) => {
                 *self.stale.get_mut(family) = matches!(fate, Fate::Stale | Fate::LongLived);
             }
+            Action::Failed(_) => {}
             Action::Deliver(_) | Action::Refresh(_) | Action::ManyPrefixes { .. } => {
                 assert!(self.up.is_some(), "without a session");
             }

@@ -122,7 +122,7 @@ impl Owner {
     fn happen(&mut self, event: Event) {
         let input = match event {
             Event::Input(input) => {
-                if let Input::Closed(key) = &input {
+                if let Input::Closed(key) | Input::Unreachable(key, _) = &input {
                     self.connections.remove(key);
                 }
                 input
@@ -147,8 +147,11 @@ impl Owner {
                     id,
                 };
                 let wanted = self.core.wanted_by(key.peer);
-                let is_set = wanted
-                    .is_none_or(|it| tcp::set_ttl(&stream, key.peer, it.transport.ttl).is_ok());
+                let is_set = wanted.map(|it| &it.transport).is_none_or(|transport| {
+                    tcp::is_on_link(from, transport.interface)
+                        && tcp::is_near(&stream, transport.ttl)
+                        && tcp::set_ttl(&stream, key.peer, transport.ttl).is_ok()
+                });
                 if !is_set {
                     return;
                 }
@@ -222,7 +225,7 @@ impl Owner {
         let dialing = tokio::spawn(async move {
             let event = match tcp::connect(key.peer, &to.transport).await {
                 Ok(stream) => Event::Dialed(key, stream),
-                Err(_) => Event::Input(Input::Closed(key)),
+                Err(error) => Event::Input(Input::Unreachable(key, error.to_string())),
             };
             // The owner is gone where this fails.
             let _ = events.send(event).await;

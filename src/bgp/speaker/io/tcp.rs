@@ -5,7 +5,7 @@
 
 use std::io;
 use std::mem;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 
@@ -45,6 +45,8 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
     // A peer with TTL security drops our SYN-ACK otherwise; it is sent before we know for whom.
     set_sent_ttl(&socket, address.ip(), MAX_TTL)?;
+    // Its TTL says how far a peer is whose first words are there before we ask for theirs.
+    set(&socket, libc::IPPROTO_TCP, libc::TCP_SAVE_SYN, &1)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -53,13 +55,34 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub(super) async fn connect(peer: IpAddr, transport: &Transport) -> io::Result<TcpStream> {
     let socket = socket(peer)?;
     if let Some(local) = transport.local_address {
-        socket.bind(SocketAddr::new(local, 0))?;
+        socket.bind(on_link(local, 0, transport.interface))?;
     }
     if let Some(password) = &transport.password {
         set_md5(&socket, host_prefix(peer), password)?;
     }
     set_ttl(&socket, peer, transport.ttl)?;
-    socket.connect(SocketAddr::new(peer, transport.port)).await
+    let to = on_link(peer, transport.port, transport.interface);
+    socket.connect(to).await
+}
+
+/// Whether a connection came over the link that the peer is expected on.
+pub(super) fn is_on_link(from: SocketAddr, interface: Option<u32>) -> bool {
+    match from {
+        SocketAddr::V6(from) if from.ip().is_unicast_link_local() => {
+            interface == Some(from.scope_id())
+        }
+        _ => true,
+    }
+}
+
+/// Only link-local addresses are of one link.
+fn on_link(address: IpAddr, port: u16, interface: Option<u32>) -> SocketAddr {
+    match address {
+        IpAddr::V6(address) if address.is_unicast_link_local() => {
+            SocketAddrV6::new(address, port, 0, interface.unwrap_or(0)).into()
+        }
+        _ => SocketAddr::new(address, port),
+    }
 }
 
 fn socket(of: IpAddr) -> io::Result<TcpSocket> {
@@ -99,20 +122,61 @@ pub(super) fn set_md5(socket: &impl AsRawFd, peers: Prefix, password: &[u8]) -> 
 
 /// Of what goes out, and for [`Ttl::Security`] of what may come in.
 pub(super) fn set_ttl(socket: &impl AsRawFd, peer: IpAddr, ttl: Ttl) -> io::Result<()> {
-    let (send, least) = match ttl {
+    let send = match ttl {
         // To both families' options -1 is the default.
-        Ttl::Default => (-1, None),
-        Ttl::Send(ttl) => (ttl.into(), None),
-        Ttl::Security { hops } => (MAX_TTL, Some(MAX_TTL + 1 - libc::c_int::from(hops.max(1)))),
+        Ttl::Default => -1,
+        Ttl::Send(ttl) => ttl.into(),
+        Ttl::Security { .. } => MAX_TTL,
     };
     set_sent_ttl(socket, peer, send)?;
     let (level, option) = match peer {
         IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MINTTL),
         IpAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT),
     };
-    match least {
+    match least(ttl) {
         Some(least) => set(socket, level, option, &least),
         None => Ok(()),
+    }
+}
+
+fn least(ttl: Ttl) -> Option<libc::c_int> {
+    match ttl {
+        Ttl::Default | Ttl::Send(_) => None,
+        Ttl::Security { hops } => Some(MAX_TTL + 1 - libc::c_int::from(hops.max(1))),
+    }
+}
+
+/// Whether a connection that was accepted has come from near enough, by the TTL of its first
+/// packet: what follows that may be here before [`set_ttl`]. Without that packet (the kernel does
+/// not keep it under a flood) it has not.
+pub(super) fn is_near(socket: &impl AsRawFd, ttl: Ttl) -> bool {
+    let Some(least) = least(ttl) else {
+        return true;
+    };
+    syn_ttl(socket).is_some_and(|ttl| libc::c_int::from(ttl) >= least)
+}
+
+/// Of the SYN that a connection began with, if it is of one listener's that keeps them.
+fn syn_ttl(socket: &impl AsRawFd) -> Option<u8> {
+    // Headers of IP and TCP with all options.
+    let mut packet = [0_u8; 256];
+    let mut length = libc::socklen_t::try_from(packet.len()).ok()?;
+    // SAFETY: `packet` is writable for `length` octets, the kernel keeps no pointer to either.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_SAVED_SYN,
+            packet.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    let packet = packet.get(..usize::try_from(length).ok()?)?;
+    // RFC 791 section 3.1, RFC 8200 section 3.
+    match (result, packet.first()? >> 4) {
+        (0, 4) => packet.get(8).copied(),
+        (0, 6) => packet.get(7).copied(),
+        _ => None,
     }
 }
 
