@@ -252,6 +252,9 @@ fn tell(peer: PeerKey, note: &Note) {
             let faults = faults.join("; ");
             warn!(%peer, faults, "faults in an UPDATE, handled as RFC 7606 says");
         }
+        Note::Failed(failure) => {
+            warn!(%peer, reason = %failure, "no BGP session yet; it is tried again");
+        }
         Note::Refused(refusal) => info!(%peer, reason = %refusal, "BGP connection refused"),
         Note::Password(fault) => {
             warn!(%peer, fault, "the kernel does not take the peer's password");

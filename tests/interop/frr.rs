@@ -31,7 +31,8 @@ fn name(family: Family) -> &'static str {
 }
 
 fn configuration(setup: &Setup) -> String {
-    let mut text = String::new();
+    // Or all is told again some seconds after the start, as if somebody had asked.
+    let mut text = "bgp route-map delay-timer 0\n".to_owned();
     for family in setup.families() {
         let (plain, rich) = (
             setup.plain(Side::Theirs, family),

@@ -1,6 +1,7 @@
 //! Every kind of session: inside one AS and between two, IPv4, IPv6 and both over one session, with
 //! and without password.
 
+use kube_router::bgp::fsm::Counters;
 use kube_router::bgp::speaker::Input;
 use kube_router::net::{ByFamily, Family};
 
@@ -26,6 +27,8 @@ pub(crate) fn cells<R: Router>(stage: &Stage, (over, [v4, v6]): (Family, [bool; 
                 over,
                 families: ByFamily { v4, v6 },
                 password,
+                // So that there are End-of-RIBs: FRR does not hear out who asks again before.
+                restart_time: Some(60),
                 ..Setup::new()
             };
             eprintln!("{}: {setup:?}", R::NAME);
@@ -66,15 +69,18 @@ fn cell<R: Router>(stage: &Stage, setup: &Setup) {
 
 /// Both sides ask, and both tell all again.
 fn refresh<R: Router>(router: &R, ours: &Ours, setup: &Setup) {
+    let families = u64::try_from(setup.families().count()).expect("two");
+    // Two routes with attributes of their own are two UPDATEs; the End-of-RIB is one.
+    let updates = 2 * families;
+    until("both have said that these are all", || {
+        let Counters { sent, received, .. } = ours.status().counters;
+        (sent.updates.min(received.updates) >= updates + families).then_some(())
+    });
     let before = ours.status().counters;
     for family in setup.families() {
         let peer = setup.their_address();
         ours.handle().input(Input::Refresh { peer, family });
     }
-    let families = u64::try_from(setup.families().count()).expect("two");
-    // Two routes with attributes of their own are two UPDATEs; the End-of-RIB, should it come only
-    // now, is one.
-    let updates = 2 * families;
     until("they tell all again", || {
         let received = ours.status().counters.received.updates;
         let is_told = received >= before.received.updates + updates;
