@@ -44,14 +44,9 @@ fn configuration(setup: &Setup) -> String {
          bgp_large_community.add(({TAG}, 1, 2)); bgp_ext_community.add((rt, {TAG}, 9));\n\
          accept;\n\
          }}\n\
-         {}\n\
+         reject;\n\
          }}\n",
-        setup.their_id(),
-        if setup.is_reflector {
-            "accept;"
-        } else {
-            "reject;"
-        },
+        setup.their_id()
     );
     let mut channels = String::new();
     for family in setup.families() {
@@ -73,16 +68,32 @@ fn configuration(setup: &Setup) -> String {
         let limit = setup.max_prefixes.map_or_else(String::new, |count| {
             format!(" import limit {count} action disable;")
         });
-        let next_hop = if setup.is_reflector {
-            ""
-        } else {
-            " next hop self;"
-        };
         let _ = writeln!(
             channels,
-            "ipv{digit} {{ import all; export filter told;{next_hop}{extended}{limit} }};"
+            "ipv{digit} {{ import all; export filter told; next hop self;{extended}{limit} }};"
         );
     }
+    let _ = writeln!(
+        text,
+        "protocol bgp ours {{\n\
+         local {} as {};\n\
+         neighbor {} as {};\n\
+         strict bind yes;\n\
+         connect delay time 1;\n\
+         connect retry time 2;\n\
+         error wait time 1, 2;\n\
+         {}{channels}}}",
+        setup.their_address(),
+        setup.their_as,
+        setup.our_address(),
+        setup.our_as,
+        options(setup),
+    );
+    text
+}
+
+/// Of the session.
+fn options(setup: &Setup) -> String {
     let mut options = format!("hold time {};\n", setup.hold_time);
     if let Some(password) = setup.password {
         let _ = writeln!(options, "password \"{password}\";");
@@ -94,33 +105,12 @@ fn configuration(setup: &Setup) -> String {
         ),
         None => writeln!(options, "graceful restart off;"),
     };
-    if setup.is_passive {
-        options += "passive on;\n";
-    }
-    if setup.is_reflector {
-        options += "rr client;\n";
-    }
     let _ = match setup.distance {
         Distance::Link => Ok(()),
         Distance::Security(1) => writeln!(options, "ttl security on;"),
         Distance::Security(hops) => writeln!(options, "multihop {hops}; ttl security on;"),
     };
-    let _ = writeln!(
-        text,
-        "protocol bgp ours {{\n\
-         local {} as {};\n\
-         neighbor {} as {};\n\
-         strict bind yes;\n\
-         connect delay time 1;\n\
-         connect retry time 2;\n\
-         error wait time 1, 2;\n\
-         {options}{channels}}}",
-        setup.their_address(),
-        setup.their_as,
-        setup.our_address(),
-        setup.our_as,
-    );
-    text
+    options
 }
 
 // === impl Bird ===

@@ -60,9 +60,6 @@ fn configuration(setup: &Setup) -> String {
              set extcommunity rt {TAG}:9\n"
         );
     }
-    if setup.is_reflector {
-        text += "route-map told-ip permit 30\nroute-map told-ipv6 permit 30\n";
-    }
     let us = setup.our_address();
     let _ = write!(
         text,
@@ -83,12 +80,6 @@ fn configuration(setup: &Setup) -> String {
         setup.their_address(),
     );
     text += &options(setup);
-    if let Some(password) = setup.password {
-        let _ = writeln!(text, " neighbor {us} password {password}");
-    }
-    if setup.over == Family::V6 && setup.families.v4 {
-        let _ = writeln!(text, " neighbor {us} capability extended-nexthop");
-    }
     for family in setup.families() {
         let ip = match family {
             Family::V4 => "ip",
@@ -108,9 +99,6 @@ fn configuration(setup: &Setup) -> String {
         }
         if let Some(count) = setup.max_prefixes {
             let _ = writeln!(text, "  neighbor {us} maximum-prefix {count}");
-        }
-        if setup.is_reflector {
-            let _ = writeln!(text, "  neighbor {us} route-reflector-client");
         }
         text += " exit-address-family\n";
     }
@@ -140,8 +128,11 @@ fn options(setup: &Setup) -> String {
     let us = setup.our_address();
     let hold = setup.hold_time;
     let mut text = format!(" neighbor {us} timers {} {hold}\n", hold / 3);
-    if setup.is_passive {
-        let _ = writeln!(text, " neighbor {us} passive");
+    if let Some(password) = setup.password {
+        let _ = writeln!(text, " neighbor {us} password {password}");
+    }
+    if setup.over == Family::V6 && setup.families.v4 {
+        let _ = writeln!(text, " neighbor {us} capability extended-nexthop");
     }
     let _ = match setup.distance {
         Distance::Link => Ok(()),

@@ -52,14 +52,12 @@ fn configuration(setup: &Setup) -> String {
         text,
         "[neighbors.transport.config]\n\
          local-address = \"{}\"\n\
-         passive-mode = {}\n\
          [neighbors.timers.config]\n\
          connect-retry = 2\n\
          idle-hold-time-after-reset = 1\n\
          hold-time = {}\n\
          keepalive-interval = {}\n",
         setup.their_address(),
-        setup.is_passive,
         setup.hold_time,
         setup.hold_time / 3,
     );
@@ -106,15 +104,6 @@ fn options(setup: &Setup) -> String {
             256 - u16::from(hops),
         ),
     };
-    if setup.is_reflector {
-        let _ = write!(
-            text,
-            "[neighbors.route-reflector.config]\n\
-             route-reflector-client = true\n\
-             route-reflector-cluster-id = \"{}\"\n",
-            setup.their_id(),
-        );
-    }
     text
 }
 

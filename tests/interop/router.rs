@@ -38,13 +38,9 @@ pub(crate) struct Setup {
     pub(crate) has_rich: bool,
     /// Seconds.
     pub(crate) hold_time: u16,
-    /// The router waits for us.
-    pub(crate) is_passive: bool,
     pub(crate) distance: Distance,
     /// What the router may be told of a family; it ends the session then.
     pub(crate) max_prefixes: Option<u32>,
-    /// The router reflects for us (RFC 4456).
-    pub(crate) is_reflector: bool,
 }
 
 /// How far the packets of a session may come.
@@ -122,10 +118,8 @@ impl Setup {
             is_restart: false,
             has_rich: true,
             hold_time: 90,
-            is_passive: false,
             distance: Distance::Link,
             max_prefixes: None,
-            is_reflector: false,
         }
     }
 

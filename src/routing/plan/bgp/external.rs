@@ -135,6 +135,7 @@ fn unlisted(
         .or_else(|| local_address(context, family));
     let mut peer = PeerDesired::new(session);
     peer.transport = Transport {
+        interface: None,
         local_address: local,
         port: Transport::PORT,
         password: said.password.as_ref().map(|it| Arc::clone(it.expose())),

@@ -112,6 +112,7 @@ fn peer(context: &Context<'_>, node: &Node, local: IpAddr) -> PeerDesired {
     };
     let mut peer = PeerDesired::new(session);
     peer.transport = Transport {
+        interface: None,
         local_address: Some(local),
         port: bgp.port,
         password: bgp.mesh_password.as_ref().map(|it| Arc::clone(it.expose())),
