@@ -139,7 +139,7 @@ pub(crate) fn our_death<R: Router>(stage: &Stage) {
     });
 }
 
-/// A session ends by a NOTIFICATION, and the routes stay, unless it is a hard reset (RFC 8538).
+/// A session ends by a NOTIFICATION of theirs, and their routes stay (RFC 8538).
 pub(crate) fn notifications<R: Router>(stage: &Stage) {
     let setup = Setup {
         over_notifications: true,
@@ -154,16 +154,4 @@ pub(crate) fn notifications<R: Router>(stage: &Stage) {
     });
     is_told(&router, &ours, &setup);
     assert_eq!(watch.missed(), [], "their routes were there all the time");
-
-    // What an operator of ours resets is a hard reset, which says that nothing is to be kept.
-    let peer = setup.their_address();
-    let text = "once more".to_owned();
-    ours.handle().input(Input::Reset { peer, text });
-    until("they say so", || {
-        router.tells().contains("Hard Reset").then_some(())
-    });
-    until("we are up again", || {
-        (ours.status().counters.established == 3).then_some(())
-    });
-    is_told(&router, &ours, &setup);
 }
