@@ -229,6 +229,8 @@ impl Bench {
                         self.hostile = None;
                         next.extend(self.core.handle(self.now, Input::Closed(key)));
                     }
+                    // Changes are kept until they are asked for.
+                    Output::BestPathsChanged => drop(self.core.best_paths()),
                     _ => {}
                 }
             }
