@@ -88,6 +88,7 @@ pub fn spawn(options: &Options) -> Result<(Handle, Notes), ListenError> {
         connections: rustc_hash::FxHashMap::default(),
         next_serial: 0,
         has_new_best: false,
+        view_at: owner::now(),
         alive: mpsc::channel(1),
     };
     tokio::spawn(owner.run());

@@ -29,6 +29,9 @@ pub(super) enum Event {
 
 /// Events that may wait; who has more waits himself.
 pub(super) const EVENTS: usize = 64;
+/// A new view of the best paths waits for so many times what the last one took to make: of a full
+/// table it takes long, and while that comes in it would be made again and again.
+const VIEW_REST: u32 = 4;
 
 pub(super) struct Owner {
     pub(super) core: SpeakerCore,
@@ -41,6 +44,8 @@ pub(super) struct Owner {
     pub(super) connections: FxHashMap<ConnectionKey, Connection>,
     pub(super) next_serial: u32,
     pub(super) has_new_best: bool,
+    /// When the next view may be made.
+    pub(super) view_at: Instant,
     /// Every connection holds the sender until it has said everything.
     pub(super) alive: (Alive, mpsc::Receiver<()>),
 }
@@ -63,7 +68,9 @@ impl Owner {
     pub(super) async fn run(mut self) {
         loop {
             let of_core = self.core.poll_timeout().into_iter();
-            let deadline = of_core.chain(self.listening.poll_timeout()).min();
+            let of_view = self.has_new_best.then_some(self.view_at);
+            let deadline = of_core.chain(self.listening.poll_timeout()).chain(of_view);
+            let deadline = deadline.min();
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(command) => self.obey(command),
@@ -87,10 +94,18 @@ impl Owner {
             if self.listening.poll_timeout().is_some_and(|due| due <= now) {
                 self.listening.try_all(now);
             }
-            if std::mem::take(&mut self.has_new_best) {
-                self.best.send_replace(self.core.best_paths());
+            if self.has_new_best && self.view_at <= now {
+                self.show_best();
             }
         }
+    }
+
+    fn show_best(&mut self) {
+        let start = now();
+        self.has_new_best = false;
+        self.best.send_replace(self.core.best_paths());
+        let end = now();
+        self.view_at = end + VIEW_REST * end.saturating_duration_since(start);
     }
 
     fn obey(&mut self, command: Command) {
