@@ -17,6 +17,10 @@ use super::stream;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Seconds that we propose; not 0, which some take for the time that a write may take.
+const HOLD_TIME: u16 = 240;
+/// Between KEEPALIVEs; the routers propose 90 s and more.
+const KEEPALIVES: Duration = Duration::from_secs(20);
 const HEADER: usize = 19;
 const OPEN: u8 = 1;
 const UPDATE: u8 = 2;
@@ -56,8 +60,17 @@ pub fn connect(setup: &Setup) -> Vec<Session> {
 pub fn run(sessions: &mut [Session], mut done: impl FnMut(&[Session]) -> bool) -> Duration {
     let start = Instant::now();
     let mut buffer = vec![0; 256 * 1024];
+    let mut alive = start;
     while !done(sessions) {
         assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}");
+        if alive.elapsed() > KEEPALIVES {
+            alive = Instant::now();
+            let quiet = sessions.iter_mut().filter(|session| session.has_told());
+            for session in quiet {
+                session.to_tell = message(KEEPALIVE, &[]).into();
+                session.told = 0;
+            }
+        }
         let mut polled: Vec<libc::pollfd> = sessions.iter().map(Session::polled).collect();
         let count = libc::nfds_t::try_from(polled.len()).unwrap();
         // SAFETY: so many structures are there.
@@ -215,12 +228,12 @@ fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     octets
 }
 
-/// IPv4 unicast and AS numbers of four octets; no KEEPALIVEs.
+/// IPv4 unicast and AS numbers of four octets.
 fn open(asn: u32, number: usize) -> Vec<u8> {
     const AS_TRANS: u16 = 23_456;
     let mut body = vec![4];
     body.extend(u16::try_from(asn).unwrap_or(AS_TRANS).to_be_bytes());
-    body.extend([0, 0]);
+    body.extend(HOLD_TIME.to_be_bytes());
     body.extend(peer(number).octets());
     let mut capabilities = vec![1, 4, 0, 1, 0, 1, 65, 4];
     capabilities.extend(asn.to_be_bytes());
