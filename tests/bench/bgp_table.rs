@@ -30,7 +30,7 @@ use kube_router::bgp::fsm::ConnectionId;
 use kube_router::bgp::speaker::{ConnectionKey, Input, SpeakerCore};
 
 use bgp::figures::{median, ratio, seconds};
-use bgp::generator::{self, greeting};
+use bgp::generator::{self, PATIENCE, greeting};
 use bgp::places::{self, GENERATOR_CPU, Places, ROUTER};
 use bgp::process::Process;
 use bgp::routers::{Kind, Setup};
@@ -170,12 +170,12 @@ fn kind_round(kind: Kind, places: &Places, octets: &Arc<[u8]>, routes: usize) ->
     let mut sessions = generator::connect(&SETUP);
     let mut rest = Instant::now() + QUIET;
     // What a router does at first is not counted.
-    generator::run(&mut sessions, |_| Instant::now() > rest);
+    generator::run(&mut sessions, |_| Instant::now() > rest).unwrap();
     let (cpu_before, memory_before) = (router.process.cpu(), router.process.resident());
     sessions[0].will_tell(Arc::clone(octets), 0..0);
     let start = Instant::now();
     let (mut cpu, mut wall) = (Duration::ZERO, Duration::ZERO);
-    generator::run(&mut sessions, |sessions| {
+    let done = generator::run(&mut sessions, |sessions| {
         let (now, used) = (Instant::now(), router.process.cpu());
         if used > cpu_before + cpu + NOTHING || !sessions[0].has_told() {
             (cpu, wall) = (used - cpu_before, now - start);
@@ -187,6 +187,7 @@ fn kind_round(kind: Kind, places: &Places, octets: &Arc<[u8]>, routes: usize) ->
         rest = now + QUIET;
         router.prefixes(places) == Some(routes)
     });
+    assert!(done.is_some(), "{}: not within {PATIENCE:?}", kind.name());
     Round {
         cpu,
         wall,

@@ -16,7 +16,7 @@ use super::routers::Setup;
 use super::stream;
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Seconds that we propose; not 0, which some take for the time that a write may take.
 const HOLD_TIME: u16 = 240;
 /// Between KEEPALIVEs; the routers propose 90 s and more.
@@ -56,13 +56,16 @@ pub fn connect(setup: &Setup) -> Vec<Session> {
     sessions.collect()
 }
 
-/// Tells and hears until `done`, which is asked at least each 10 ms; gives the time.
-pub fn run(sessions: &mut [Session], mut done: impl FnMut(&[Session]) -> bool) -> Duration {
+/// Tells and hears until `done`, which is asked at least each 10 ms; gives the time, or none if
+/// that is more than [`PATIENCE`].
+pub fn run(sessions: &mut [Session], mut done: impl FnMut(&[Session]) -> bool) -> Option<Duration> {
     let start = Instant::now();
     let mut buffer = vec![0; 256 * 1024];
     let mut alive = start;
     while !done(sessions) {
-        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}");
+        if start.elapsed() > PATIENCE {
+            return None;
+        }
         if alive.elapsed() > KEEPALIVES {
             alive = Instant::now();
             let quiet = sessions.iter_mut().filter(|session| session.has_told());
@@ -84,7 +87,7 @@ pub fn run(sessions: &mut [Session], mut done: impl FnMut(&[Session]) -> bool) -
             }
         }
     }
-    start.elapsed()
+    Some(start.elapsed())
 }
 
 impl Session {

@@ -17,9 +17,20 @@ pub struct Process {
 impl Process {
     /// What it says goes to a file of its name; its input and output are pipes if `talks`.
     pub fn start(places: &Places, program: &str, arguments: &[&str], talks: bool) -> Self {
+        Self::start_in(&places.router, places, program, arguments, talks)
+    }
+
+    /// In this namespace.
+    pub fn start_in(
+        namespace: &File,
+        places: &Places,
+        program: &str,
+        arguments: &[&str],
+        talks: bool,
+    ) -> Self {
         let name = program.rsplit('/').next().unwrap();
         let log = File::create(places.path().join(format!("{name}.log"))).unwrap();
-        let namespace = places.router.try_clone().unwrap();
+        let namespace = namespace.try_clone().unwrap();
         let mut command = Command::new(program);
         command.args(arguments).current_dir(places.path());
         if talks {
