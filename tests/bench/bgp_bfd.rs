@@ -17,7 +17,7 @@
 mod bgp;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write, stdin, stdout};
+use std::io::{BufRead, BufReader, Write, stdin};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -255,6 +255,6 @@ fn speak() {
     for _line in stdin().lock().lines() {
         let status = runtime.block_on(sessions.status()).unwrap();
         let state = status.get(&key).map(|status| status.state);
-        writeln!(stdout(), "{:?}", state.unwrap()).unwrap();
+        println!("{:?}", state.unwrap());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::env;
-use std::io::{BufRead, Write, stdin, stdout};
+use std::io::{BufRead, stdin};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ fn speak(setup: &Setup) {
     for _line in stdin().lock().lines() {
         let count = runtime.block_on(handle.ask(|core| core.status().prefixes));
         let ByFamily { v4, .. } = count.unwrap();
-        writeln!(stdout(), "{v4}").unwrap();
+        println!("{v4}");
     }
 }
 
