@@ -48,6 +48,9 @@ lab_configure() { # lab_configure NODE: its configuration; more keys on standard
 		service_cluster_ip_range = ["10.96.0.0/16", "fd96::/112"]
 		service_external_ip_range = ["203.0.113.0/24", "2001:db8::/64"]
 		loadbalancer_ip_range = ["198.51.100.0/24"]
+
+		[control]
+		socket = "/run/kube-router/$1/control.sock"
 	X
 	cat >"$dir/config.d/50-lab.toml"
 	install -m 640 -g kube-router /run/lab/api/kubeconfig "$dir/kubeconfig"
