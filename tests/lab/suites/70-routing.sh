@@ -33,6 +33,10 @@ all_reach() { # all_reach: every pod every other, and each sees the other's own 
 	for to in 2 3; do ok "p1 -> p$to at full MTU" mtu_fits p1 p$to; done
 }
 mesh_of() { "$KR" bgp neighbors --socket "/run/lab/$1/control.sock" --json | jq -r '[.neighbors[] | select(.state == "Established") | .peer] | sort | join(" ")'; }
+stale() { # stale NODE PEER: the session's state, and how many routes wait to be told again
+	"$KR" bgp neighbors --socket "/run/lab/$1/control.sock" --json | jq -r --arg peer "$2" \
+		'.neighbors[] | select(.peer == $peer) | "\(.state) \(.families.ipv4.prefixes_stale) \(.families.ipv6.prefixes_stale)"'
+}
 failures() {
 	local page
 	page=$(ns "$1" curl -sf http://127.0.0.1:8080/metrics) || { echo "no page"; return; }
@@ -154,6 +158,8 @@ ping6=$!
 ok "SIGTERM" proxy_stop n1
 ok "n1 is ready again" proxy_start n1
 is "changes made" none "$(ns n1 curl -sf http://127.0.0.1:8080/metrics | grep -E '^kube_router_controller_changes_total{controller="routing".* [1-9]' | grep -v 'kind="set-bgp"' || echo none)"
+# A second restart before the first is over costs the routes (RFC 4724 section 4.2).
+for k in 2 3; do becomes 60 "n$k has all of n1's routes anew" "Established 0 0" stale n$k 10.1.1.1; done
 kill -KILL "$(</run/lab/n1/pid)"
 ok "n1 is ready after SIGKILL" proxy_start n1
 becomes 60 "sessions of n1" "10.1.1.2 10.1.1.254 10.1.2.3" mesh_of n1
