@@ -4,9 +4,11 @@
 //!    edges (async)                     pure                              edges (blocking, one thread each)
 //!
 //!  API server ─┐                                       ┌─ proxy::plan ───► changes ─► apply ─► ipvs rtnl ipset iptables conntrack sysctl
-//!  manifests  ─┴► watch ─► convert ─► store ─► Snapshot ┤
-//!                                              (Arc)   └─ (netpol, routing and lballoc come in later versions)
-//!  kernel links, addresses ─► watch::node ─► NodeFacts ─┘
+//!  manifests  ─┴► watch ─► convert ─► store ─► Snapshot ┼─ netpol::plan ──► changes ─► apply ─► nft | ipset + iptables
+//!                                              (Arc)   ├─ routing::plan ─► changes ─► apply ─► rtnl fou ipset iptables sysctl,
+//!  kernel links, addresses ─► watch::node ─► NodeFacts ─┤                                       CNI file, and Desired ─► bgp, bfd
+//!  peers ◄─ TCP ─► bgp::speaker(fsm, rib, policy) ─► BestPaths ◄──────────────────────────────────────────────┘
+//!                                                      └─ (lballoc comes in a later version)
 //! ```
 //!
 //! The rooms and the law of their imports (checked by `tests/layering.rs`):
@@ -17,7 +19,8 @@
 //! L4 proxy   netpol   routing   control
 //! L3 watch   reconcile
 //! L2 model   config   firewall
-//! L1 kernel::{netlink ◄ genl ◄ {ipvs, fou};  netlink ◄ {rtnl, ipset, conntrack};  iptables;  sysctl}   bgp::wire   bfd
+//! L1 kernel::{netlink ◄ genl ◄ {ipvs, fou};  netlink ◄ {rtnl, ipset, conntrack, nft, nflog};  iptables;  sysctl}
+//!    bgp::{wire ◄ fsm;  wire ◄ rib ◄ policy;  all ◄ speaker}   bfd
 //! L0 net   delta   metrics
 //! ```
 
